@@ -1,0 +1,2 @@
+//! Twins of kernels that no single modality owns.
+pub mod decode_samples;

@@ -1,0 +1,72 @@
+//! Twin of `wgsl/sorting/localize_peaks.wgsl`: where on the probe a peak is.
+//!
+//! The amplitude of the peak's best shape on the channels around it, squared, weighs their positions: squares follow
+//! the source more closely than amplitudes and give noise little say (centre of mass, as in Kilosort4's paper).
+
+use crate::{
+    cpu::{Buffer, params},
+    layout::LocalizePeaksParams,
+};
+
+/// Positions of the listed peaks.
+///
+/// `conv` `[block, channel, shape, time]`, `peaks` and `count` from `detect_peaks`, `neighbour`
+/// `[channel, n_neighbours]` padded with `u32::MAX`, `position_um` `[channel, 2]`. An entry of `out`
+/// `[block, capacity, 4]` is x µm, y µm, amplitude (norm over the channels, noise deviations), index of the shape.
+pub fn localize_peaks(
+    p: &LocalizePeaksParams,
+    conv: &[f32],
+    peaks: &[u32],
+    count: &[u32],
+    neighbour: &[u32],
+    position_um: &[f32],
+    out: &mut [f32],
+) {
+    let (samples, channels, shapes) = (p.n_samples as usize, p.n_channels as usize, p.n_shapes as usize);
+    let (capacity, n_neighbours) = (p.capacity as usize, p.n_neighbours as usize);
+    for block in 0..p.n_blocks as usize {
+        let conv = &conv[block * samples * channels * shapes..(block + 1) * samples * channels * shapes];
+        for entry in 0..(count[block] as usize).min(capacity) {
+            let at = (block * capacity + entry) * 4;
+            let (channel, start) = (peaks[at + 1] as usize, peaks[at + 3] as usize);
+            let value = |c: usize, s: usize| conv[(c * shapes + s) * samples + start];
+            let mut shape = 0;
+            for s in 1..shapes {
+                if value(channel, s) > value(channel, shape) {
+                    shape = s;
+                }
+            }
+            let (mut weight, mut x, mut y) = (0.0f32, 0.0f32, 0.0f32);
+            for &n in &neighbour[channel * n_neighbours..(channel + 1) * n_neighbours] {
+                if n == u32::MAX {
+                    continue;
+                }
+                let amplitude = value(n as usize, shape).max(0.0);
+                let squared = amplitude * amplitude;
+                weight += squared;
+                x += squared * position_um[2 * n as usize];
+                y += squared * position_um[2 * n as usize + 1];
+            }
+            let result = if weight > 0.0 {
+                [x / weight, y / weight, weight.sqrt(), shape as f32]
+            } else {
+                [position_um[2 * channel], position_um[2 * channel + 1], 0.0, shape as f32]
+            };
+            out[at..at + 4].copy_from_slice(&result);
+        }
+    }
+}
+
+/// Binding order: conv, peaks, count, neighbour, position_um, out.
+pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
+    let [conv, peaks, count, neighbour, position, out] = buffers else { panic!("localize_peaks takes 6 bindings") };
+    localize_peaks(
+        &params(bytes),
+        conv.f32(),
+        peaks.u32(),
+        count.u32(),
+        neighbour.u32(),
+        position.f32(),
+        out.f32_mut(),
+    );
+}
