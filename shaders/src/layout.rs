@@ -127,7 +127,7 @@ kernel! {
         /// Entries of a row of the matrix.
         n_neighbours: u32,
     }
-    workgroups(self) { [self.n_samples.div_ceil(64), self.n_channels, self.n_blocks] }
+    workgroups(self) { [self.n_samples.div_ceil(32), self.n_channels.div_ceil(32), self.n_blocks] }
 }
 
 kernel! {
@@ -163,7 +163,7 @@ kernel! {
         /// Channels of a footprint (padded with weight 0).
         n_neighbours: u32,
     }
-    workgroups(self) { [self.n_samples.div_ceil(64), self.n_channels, self.n_blocks] }
+    workgroups(self) { [self.n_samples.div_ceil(128), self.n_channels, self.n_blocks] }
 }
 
 kernel! {
@@ -237,7 +237,8 @@ kernel! {
         n_components: u32,
         /// Samples of a component.
         n_taps: u32,
-        /// Samples of a component before the event.
+        /// Samples of a component before the event, in two's complement: negative when the events are starts of
+        /// templates that begin earlier than the components.
         before: u32,
         /// Entries that a block's list can hold.
         capacity: u32,

@@ -8,7 +8,7 @@ use crate::{
 /// `out[e, j, k] = sum_t x[neighbour[channel_e, j], sample_e - before + t] * basis[k, t]`.
 ///
 /// `x` `[block, channel, time]`, an entry of `events` `[block, capacity, 4]` begins with sample in the window and
-/// channel, `neighbour` `[channel, n_neighbours]` padded with `u32::MAX` (their features are 0), `basis`
+/// channel (or unit, with a table by unit), `neighbour` `[channel, n_neighbours]` padded with `u32::MAX` (their features are 0), `basis`
 /// `[component, tap]`, `out` `[block, capacity, neighbour, component]`. Samples outside the window count as 0.
 pub fn project_features(
     p: &ProjectFeaturesParams,
@@ -25,7 +25,7 @@ pub fn project_features(
         let x = &x[block * samples * channels..(block + 1) * samples * channels];
         for entry in 0..(count[block] as usize).min(capacity) {
             let at = block * capacity + entry;
-            let (sample, channel) = (events[at * 4] as i64, events[at * 4 + 1] as usize);
+            let (sample, channel) = (i64::from(events[at * 4]), events[at * 4 + 1] as usize);
             let out = &mut out[at * n_neighbours * components..(at + 1) * n_neighbours * components];
             for j in 0..n_neighbours {
                 let out = &mut out[j * components..(j + 1) * components];
@@ -33,7 +33,7 @@ pub fn project_features(
                     u32::MAX => out.fill(0.0),
                     n => project(
                         &x[n as usize * samples..(n as usize + 1) * samples],
-                        sample - i64::from(p.before),
+                        sample - i64::from(p.before as i32),
                         basis,
                         p.n_taps as usize,
                         out,

@@ -1,0 +1,134 @@
+//! Stage results in the work folder, so that a run that was killed goes on where it was.
+//!
+//! A file is named by its stage and a hash of everything that its content depends on (input, parameters, version); it
+//! is written under a temporary name, synced and renamed, so it is whole or not there.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::{EngineError, Result},
+    stream::Control,
+};
+
+/// The checkpoints of one run.
+pub struct Checkpoints {
+    folder: Option<PathBuf>,
+    key: String,
+}
+
+impl Checkpoints {
+    /// Checkpoints in `folder`, valid for runs with the same `dependencies`; none at all without a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(folder: Option<&Path>, dependencies: &[&str]) -> Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        for dependency in dependencies {
+            hasher.update(&(dependency.len() as u64).to_le_bytes());
+            hasher.update(dependency.as_bytes());
+        }
+        let key = hasher.finalize().to_hex()[..16].to_owned();
+        if let Some(folder) = folder {
+            fs::create_dir_all(folder).map_err(|source| work_error("write", folder, source))?;
+        }
+        Ok(Self { folder: folder.map(Path::to_owned), key })
+    }
+
+    /// Hash of everything that the results depend on.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where a stage's result is.
+    pub fn path(&self, stage: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(format!("{stage}-{}.bin", self.key)))
+    }
+
+    /// The stage's result from the work folder, or computed and put there.
+    ///
+    /// # Errors
+    /// What `compute` returns, or when the file cannot be written.
+    pub fn stage<T: Serialize + DeserializeOwned>(
+        &self,
+        control: &Control,
+        stage: &str,
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        control.stage(stage, || {
+            if let Some(value) = self.load(stage) {
+                return Ok((value, true));
+            }
+            let value = compute()?;
+            self.store(stage, &value)?;
+            Ok((value, false))
+        })
+    }
+
+    /// A stored result; a damaged file counts as none, and is made again.
+    fn load<T: DeserializeOwned>(&self, stage: &str) -> Option<T> {
+        let bytes = fs::read(self.path(stage)?).ok()?;
+        let (stored, content) = bytes.split_at_checked(32)?;
+        if blake3::hash(content).as_bytes() != stored {
+            return None;
+        }
+        postcard::from_bytes(content).ok()
+    }
+
+    fn store<T: Serialize>(&self, stage: &str, value: &T) -> Result<()> {
+        let Some(path) = self.path(stage) else { return Ok(()) };
+        let content = postcard::to_stdvec(value).map_err(|error| work_error("write", &path, std::io::Error::other(error)))?;
+        write_whole(&path, &[blake3::hash(&content).as_bytes(), &content])
+    }
+}
+
+/// Writes a file under a temporary name, syncs and renames it.
+///
+/// # Errors
+/// When the disk is full or the folder cannot be written.
+pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
+    let temporary = path.with_extension("partial");
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        work_error("write", path, source)
+    })
+}
+
+pub(crate) fn work_error(action: &'static str, path: &Path, source: std::io::Error) -> EngineError {
+    EngineError::Work { action, path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_and_is_made_again_when_damaged() {
+        let folder = std::env::temp_dir().join(format!("somata-checkpoint-{}", std::process::id()));
+        let control = Control::default();
+        let checkpoints = Checkpoints::new(Some(&folder), &["input", "parameters"]).expect("folder");
+        let first = checkpoints.stage(&control, "a", || Ok(vec![1.5f32, 2.5])).expect("computed");
+        let again = checkpoints.stage(&control, "a", || Ok(Vec::<f32>::new())).expect("stored");
+        assert_eq!(first, again);
+        let path = checkpoints.path("a").expect("path");
+        let mut bytes = fs::read(&path).expect("file");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        fs::write(&path, bytes).expect("damaged");
+        assert!(checkpoints.stage(&control, "a", || Ok(Vec::<f32>::new())).expect("made again").is_empty());
+        assert_ne!(Checkpoints::new(None, &["input", "other"]).expect("none").key(), checkpoints.key());
+        fs::remove_dir_all(folder).expect("removed");
+    }
+}

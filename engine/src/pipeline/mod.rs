@@ -1,0 +1,3 @@
+//! What makes a run survive: checkpoints of its stages.
+
+pub mod checkpoint;

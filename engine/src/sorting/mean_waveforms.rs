@@ -1,0 +1,196 @@
+//! Averages of cleaned waveforms: from labelled events to templates.
+
+use somata_shaders::layout::SumWaveformsParams;
+
+use super::{
+    geometry::{Geometry, NONE, padded},
+    preprocessing::FrontEnd,
+    template_matching::{Matcher, Spike},
+    templates::{Taps, Template},
+};
+use crate::{
+    device::{Commands, Executor},
+    error::Result,
+    recording::Recording,
+    stream::{
+        Block, Control, Pass,
+        blocks::{MARGIN_SAMPLES, WINDOW_SAMPLES},
+    },
+};
+
+/// Fixed-point units of one noise deviation.
+const SCALE: f32 = 512.0;
+/// Deflections are clamped here, noise deviations: a label can then take 4,096 events of a chunk.
+const LIMIT: f32 = 1000.0;
+/// Blocks that share one set of sums on the processor.
+const BLOCKS_TOGETHER: usize = 4;
+
+/// An event with the label that clustering gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct LabelledEvent {
+    /// Trough, recording sample.
+    pub sample: i64,
+    /// Channel whose neighbourhood is averaged; the same for all events of a label.
+    pub channel: u32,
+    /// Label.
+    pub label: u32,
+    /// Unit that matching gave the event to, or -1.
+    pub unit: i32,
+    /// Amplitude relative to that unit.
+    pub amplitude: f32,
+}
+
+/// Mean waveform of every label on the nearest `max_channels` channels, of the data less all `known` spikes, each
+/// event's own template put back. `events` and the known spikes are in order of time.
+///
+/// # Errors
+/// When the recording cannot be read or the device fails.
+pub fn average(
+    executor: &dyn Executor,
+    recording: &dyn Recording,
+    control: &Control,
+    blocks: &[Block],
+    front_end: &FrontEnd,
+    geometry: &Geometry,
+    known: Option<(&Matcher, &[Spike])>,
+    events: &[LabelledEvent],
+    n_labels: usize,
+    max_channels: usize,
+    taps: Taps,
+) -> Result<Vec<Template>> {
+    let n_channels = geometry.n_channels();
+    let (table, n_neighbours) = padded(&geometry.nearest(max_channels), |_| NONE);
+    let neighbour = executor.resident("waveform_neighbour", &table)?;
+    let words = n_labels * n_neighbours * taps.n;
+    let mut sums = vec![0i64; words];
+    let together = executor.blocks_together(front_end.bytes_per_block()).max(BLOCKS_TOGETHER);
+    let pass = Pass { recording, control, lanes: executor.lanes(), blocks_together: together };
+    pass.run(
+        "templates",
+        blocks,
+        |chunk| {
+            let n_blocks = chunk.blocks.len();
+            let chunk_blocks = chunk.blocks.clone();
+            let mut commands = Commands::new();
+            let (x, _) = front_end.whitened(&mut commands, chunk);
+            if let Some((matcher, spikes)) = known {
+                let (list, count, capacity) = spike_lists(&chunk_blocks, spikes, taps);
+                let (list, count) = (commands.upload("spikes", &list), commands.upload("spike_count", &count));
+                matcher.record_subtraction(&mut commands, x, list, count, n_blocks, capacity);
+            }
+            let (list, count, capacity) = event_lists(&chunk_blocks, events);
+            let (list, count) = (commands.upload("events", &list), commands.upload("event_count", &count));
+            let neighbour = commands.resident(&neighbour);
+            let sums = commands.zeros("sums", words);
+            commands.dispatch(
+                &SumWaveformsParams {
+                    n_blocks: n_blocks as u32,
+                    n_samples: WINDOW_SAMPLES as u32,
+                    n_channels: n_channels as u32,
+                    n_neighbours: n_neighbours as u32,
+                    n_taps: taps.n as u32,
+                    before: taps.before as u32,
+                    capacity: capacity as u32,
+                    scale: SCALE,
+                    limit: LIMIT,
+                },
+                &[x, list, count, neighbour, sums],
+            );
+            let sums = commands.download(sums);
+            let sums: Vec<i32> = executor.play(commands)?.take(sums);
+            // The sums of the whole chunk belong to its first block; the others add nothing.
+            let mut results = vec![Vec::new(); n_blocks];
+            results[0] = sums;
+            Ok(results)
+        },
+        |_, part| {
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += i64::from(part));
+            Ok(())
+        },
+    )?;
+    let mut counts = vec![0usize; n_labels];
+    let mut channel = vec![0usize; n_labels];
+    let mut own: Vec<std::collections::BTreeMap<i32, f64>> = vec![Default::default(); n_labels];
+    for event in events {
+        let label = event.label as usize;
+        counts[label] += 1;
+        channel[label] = event.channel as usize;
+        if event.unit >= 0 {
+            *own[label].entry(event.unit).or_default() += f64::from(event.amplitude);
+        }
+    }
+    Ok((0..n_labels)
+        .map(|label| {
+            let n = counts[label].max(1) as f64;
+            let mut near: Vec<(u32, usize)> = table[channel[label] * n_neighbours..(channel[label] + 1) * n_neighbours]
+                .iter()
+                .enumerate()
+                .filter(|&(_, &c)| c != NONE)
+                .map(|(j, &c)| (c, j))
+                .collect();
+            near.sort_unstable();
+            let mut waveform = vec![0.0f32; near.len() * taps.n];
+            for ((c, j), row) in near.iter().zip(waveform.chunks_exact_mut(taps.n)) {
+                let at = (label * n_neighbours + j) * taps.n;
+                for (value, &sum) in row.iter_mut().zip(&sums[at..at + taps.n]) {
+                    *value = (sum as f64 / f64::from(SCALE) / n) as f32;
+                }
+                if let Some((matcher, _)) = known {
+                    for (&unit, &amplitude) in &own[label] {
+                        let template = &matcher.tables.units[unit as usize];
+                        if let Ok(entry) = template.channels.binary_search(c) {
+                            let weight = (amplitude / n) as f32;
+                            row.iter_mut().zip(template.row(entry, taps)).for_each(|(v, w)| *v += weight * w);
+                        }
+                    }
+                }
+            }
+            Template { channels: near.iter().map(|&(c, _)| c).collect(), waveform, n_events: n }
+        })
+        .collect())
+}
+
+/// Spikes whose templates reach into the windows of `blocks`: entries (start, unit, amplitude, 0), counts, capacity.
+fn spike_lists(blocks: &[Block], spikes: &[Spike], taps: Taps) -> (Vec<u32>, Vec<u32>, usize) {
+    let lists: Vec<Vec<[u32; 4]>> = blocks
+        .iter()
+        .map(|block| {
+            let window = block.window_start();
+            let (from, to) = (window + taps.before as i64, window + (WINDOW_SAMPLES - taps.n + taps.before) as i64);
+            let first = spikes.partition_point(|spike| spike.sample < from);
+            let last = spikes.partition_point(|spike| spike.sample <= to);
+            spikes[first..last]
+                .iter()
+                .map(|spike| [(spike.sample - from) as u32, spike.unit, spike.amplitude.to_bits(), 0])
+                .collect()
+        })
+        .collect();
+    pack(&lists)
+}
+
+/// Events that belong to the blocks: entries (sample in the window, channel, label, 0), counts, capacity.
+fn event_lists(blocks: &[Block], events: &[LabelledEvent]) -> (Vec<u32>, Vec<u32>, usize) {
+    let lists: Vec<Vec<[u32; 4]>> = blocks
+        .iter()
+        .map(|block| {
+            let first = events.partition_point(|event| event.sample < block.start as i64);
+            let last = events.partition_point(|event| event.sample < block.start as i64 + block.n_samples as i64);
+            events[first..last]
+                .iter()
+                .map(|event| {
+                    [(event.sample - block.start as i64) as u32 + MARGIN_SAMPLES as u32, event.channel, event.label, 0]
+                })
+                .collect()
+        })
+        .collect();
+    pack(&lists)
+}
+
+fn pack(lists: &[Vec<[u32; 4]>]) -> (Vec<u32>, Vec<u32>, usize) {
+    let capacity = lists.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let mut entries = vec![0u32; lists.len() * capacity * 4];
+    for (list, target) in lists.iter().zip(entries.chunks_exact_mut(capacity * 4)) {
+        target[..list.len() * 4].copy_from_slice(bytemuck::cast_slice(list));
+    }
+    (entries, lists.iter().map(|list| list.len() as u32).collect(), capacity)
+}

@@ -1,0 +1,162 @@
+//! Local whitening from robust noise, and motion interpolation folded into it.
+//!
+//! Each channel is whitened with its neighbours (ZCA; Kessy et al. 2018), from the covariance of samples in which none
+//! of them sees a spike. Whitening from all samples, as is usual, shrinks the very spikes that are looked for.
+
+use rayon::prelude::*;
+
+use super::{bad_channels::deviation, survey::Survey};
+use crate::{
+    linalg,
+    sorting::{
+        geometry::{Geometry, padded},
+        motion::interpolation::Moving,
+    },
+};
+
+/// Samples from which one covariance is estimated, at most.
+const COVARIANCE_SAMPLES: usize = 100_000;
+
+/// The whitening matrix as a sparse table.
+#[derive(Clone)]
+pub struct Whitening {
+    /// Entries of a row.
+    pub n_neighbours: usize,
+    /// Channels of a row, `[channel, n_neighbours]`, padded with the channel itself.
+    pub neighbour: Vec<u32>,
+    /// Weights, `[channel, n_neighbours]`, 0 where padded.
+    pub weight: Vec<f32>,
+    /// Correction of motion, if any.
+    pub moving: Option<Moving>,
+}
+
+/// Row-local ZCA matrix `[channel, channel]` from a survey; noise of the result is 1 on every channel.
+pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32> {
+    let n_channels = survey.n_channels;
+    let deviations: Vec<f32> = (0..n_channels).map(|c| deviation(survey.channel(c))).collect();
+    let quiet: Vec<Vec<bool>> =
+        (0..n_channels).into_par_iter().map(|c| quiet_samples(survey.channel(c), 4.5 * deviations[c], 10)).collect();
+    let near = geometry.within(radius_um);
+    let rows: Vec<Vec<f32>> = (0..n_channels)
+        .into_par_iter()
+        .map(|c| {
+            let near = &near[c];
+            let mut row = vec![0.0f32; n_channels];
+            for (&n, weight) in near.iter().zip(zca_row(survey, near, &quiet)) {
+                row[n] = weight as f32;
+            }
+            row
+        })
+        .collect();
+    let mut matrix = rows.concat();
+    // The local estimates are not exactly unit variance: measure on the whitened survey and correct.
+    let scale: Vec<f32> = (0..n_channels)
+        .into_par_iter()
+        .map(|c| {
+            let x = apply_row(survey, &matrix[c * n_channels..(c + 1) * n_channels]);
+            let quiet = quiet_samples(&x, 4.0 * deviation(&x), 20);
+            let (mut sum, mut count) = (0.0f64, 0usize);
+            for (&v, _) in x.iter().zip(&quiet).filter(|&(_, &quiet)| quiet) {
+                sum += f64::from(v) * f64::from(v);
+                count += 1;
+            }
+            if count > 1000 { (sum / count as f64).sqrt() as f32 } else { deviation(&x).max(f32::MIN_POSITIVE) }
+        })
+        .collect();
+    for (row, scale) in matrix.chunks_exact_mut(n_channels).zip(scale) {
+        row.iter_mut().for_each(|w| *w /= scale);
+    }
+    matrix
+}
+
+/// One row of the whitened survey.
+pub fn apply_row(survey: &Survey, row: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0f32; survey.n_samples];
+    for (n, &w) in row.iter().enumerate().filter(|&(_, &w)| w != 0.0) {
+        out.iter_mut().zip(survey.channel(n)).for_each(|(out, x)| *out += w * x);
+    }
+    out
+}
+
+/// Samples with nothing beyond `limit` within `pad` samples.
+pub fn quiet_samples(x: &[f32], limit: f32, pad: usize) -> Vec<bool> {
+    let mut quiet = vec![true; x.len()];
+    let mut loud_until = 0;
+    for (t, v) in x.iter().enumerate() {
+        if v.abs() >= limit {
+            let from = t.saturating_sub(pad).max(loud_until);
+            loud_until = (t + pad + 1).min(x.len());
+            quiet[from.min(loud_until)..loud_until].fill(false);
+        }
+    }
+    quiet
+}
+
+/// Weights of the neighbourhood `near` (whose first member is the channel itself) for the channel.
+fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<bool>]) -> Vec<f64> {
+    let k = near.len();
+    let mut at: Vec<usize> = (0..survey.n_samples).filter(|&t| near.iter().all(|&n| quiet[n][t])).collect();
+    if at.len() < 5000 {
+        at = (0..survey.n_samples).collect();
+    }
+    let step = at.len().div_ceil(COVARIANCE_SAMPLES).max(1);
+    let at: Vec<usize> = at.into_iter().step_by(step).collect();
+    let rows: Vec<Vec<f32>> = near
+        .iter()
+        .map(|&n| {
+            let x = survey.channel(n);
+            at.iter().map(|&t| x[t]).collect()
+        })
+        .collect();
+    let mut covariance = vec![0.0f64; k * k];
+    for i in 0..k {
+        for j in 0..=i {
+            let sum = dot(&rows[i], &rows[j]) / at.len().max(1) as f64;
+            covariance[i * k + j] = sum;
+            covariance[j * k + i] = sum;
+        }
+    }
+    let (values, vectors) = linalg::eigh(&covariance, k);
+    let floor = (1e-3 * values[0]).max(f64::MIN_POSITIVE);
+    (0..k)
+        .map(|j| (0..k).map(|e| vectors[e * k] * vectors[e * k + j] / values[e].max(floor).sqrt()).sum())
+        .collect()
+}
+
+/// Sum of products: short sums in `f32` (fast), long ones in `f64` (exact enough).
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.chunks(256)
+        .zip(b.chunks(256))
+        .map(|(a, b)| {
+            let mut sums = [0.0f32; 16];
+            let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
+            let rest: f32 = a16.remainder().iter().zip(b16.remainder()).map(|(a, b)| a * b).sum();
+            for (a, b) in a16.zip(b16) {
+                for i in 0..16 {
+                    sums[i] += a[i] * b[i];
+                }
+            }
+            f64::from(sums.iter().sum::<f32>() + rest)
+        })
+        .sum()
+}
+
+impl Whitening {
+    /// Sparse table of a matrix `[channel, channel]`; with motion its rows also reach the channels from which the
+    /// interpolation draws.
+    pub fn new(matrix: &[f32], geometry: &Geometry, moving: Option<Moving>) -> Self {
+        let n = geometry.n_channels();
+        let rows: Vec<Vec<usize>> = match &moving {
+            None => (0..n).map(|c| (0..n).filter(|&k| matrix[c * n + k] != 0.0).collect()).collect(),
+            Some(moving) => moving.reach(matrix, n),
+        };
+        let (neighbour, n_neighbours) = padded(&rows, |c| c as u32);
+        let mut weight = vec![0.0; n * n_neighbours];
+        for (c, row) in rows.iter().enumerate() {
+            for (k, &source) in row.iter().enumerate() {
+                weight[c * n_neighbours + k] = matrix[c * n + source];
+            }
+        }
+        Self { n_neighbours, neighbour, weight, moving }
+    }
+}

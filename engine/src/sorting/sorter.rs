@@ -1,0 +1,587 @@
+//! The run: stages in order, each with a checkpoint.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    clustering::{cluster_channel, refractory::RefractoryTest},
+    curation,
+    detection::{Detector, Peak},
+    events::{EventSample, SpikeEvent},
+    geometry::{Geometry, padded},
+    mean_waveforms::{self, LabelledEvent},
+    motion::{Motion, estimation, interpolation::Moving},
+    preprocessing::{
+        FrontEnd,
+        bad_channels::{self, BadChannel},
+        survey,
+        whitening::{self, Whitening},
+    },
+    result::{FeatureFile, SortingResult},
+    shapes::{self, Shapes},
+    template_matching::{BlockSpikes, MatchTables, Matcher, Spike},
+    templates::{MergeRule, Taps, Template, merge},
+};
+use crate::{
+    device::{Commands, Executor},
+    error::{EngineError, Result},
+    parameters::sorting::SortingParameters,
+    pipeline::checkpoint::{Checkpoints, work_error},
+    recording::Recording,
+    stream::{BlockGrid, Control, Pass, pass::Chunk},
+};
+
+/// Memory that the sampled events' features may take, bytes.
+const EVENT_BYTES: usize = 192 << 20;
+/// Channels with a norm below this, noise deviations, are left out of a template.
+const CHANNEL_KEEP: f64 = 0.5;
+
+/// Where a sort runs and what watches it.
+#[derive(Clone, Copy)]
+pub struct SortOptions<'a> {
+    /// Plays the kernels.
+    pub executor: &'a dyn Executor,
+    /// Watches and stops the run.
+    pub control: &'a Control,
+    /// Folder for checkpoints and features.
+    pub work: &'a Path,
+}
+
+/// What the survey learned.
+#[derive(Deserialize, Serialize)]
+struct Learned {
+    bad: Vec<Option<BadChannel>>,
+    noise_uv: Vec<f32>,
+    matrix: Vec<f32>,
+    shapes: Option<Shapes>,
+    not_finite: u64,
+}
+
+/// What one round of matching leaves for the next.
+#[derive(Deserialize, Serialize)]
+struct Matched {
+    spikes: Vec<Spike>,
+    events: EventSample,
+}
+
+/// What the last round leaves.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Finished {
+    pub(super) spikes: Vec<Spike>,
+    pub(super) positions: Vec<[f32; 2]>,
+}
+
+/// Sorts a recording.
+///
+/// # Errors
+/// When the input cannot be sorted or read, the device fails, the work folder cannot be written, or the run is stopped.
+pub fn sort(recording: &dyn Recording, parameters: &SortingParameters, options: SortOptions<'_>) -> Result<SortingResult> {
+    let info = recording.info();
+    if info.contacts.len() != info.n_channels() {
+        return Err(EngineError::Input {
+            what: format!("the probe has {} contacts for {} channels", info.contacts.len(), info.n_channels()),
+            hint: "give a probe whose contacts name every channel of the recording".into(),
+        });
+    }
+    if info.duration_s() < 0.1 {
+        return Err(EngineError::Input {
+            what: format!("the recording has {} samples ({:.3} s)", info.n_samples, info.duration_s()),
+            hint: "sorting needs at least 0.1 s".into(),
+        });
+    }
+    let dependencies = [
+        info.identity.as_str(),
+        &serde_json::to_string(parameters).expect("plain parameters"),
+        env!("CARGO_PKG_VERSION"),
+        &options.executor.name(),
+    ];
+    let run = Run {
+        recording,
+        parameters,
+        options,
+        grid: BlockGrid::new(info),
+        checkpoints: Checkpoints::new(Some(options.work), &dependencies)?,
+        fs: info.sampling_frequency_hz,
+        peak_capacity: AtomicUsize::new(256 + 24 * info.n_channels()),
+        spike_capacity: AtomicUsize::new(256 + 8 * info.n_channels()),
+    };
+    run.sort()
+}
+
+/// One sort.
+pub(super) struct Run<'a> {
+    recording: &'a dyn Recording,
+    pub(super) parameters: &'a SortingParameters,
+    pub(super) options: SortOptions<'a>,
+    grid: BlockGrid,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) fs: f64,
+    peak_capacity: AtomicUsize,
+    spike_capacity: AtomicUsize,
+}
+
+impl Run<'_> {
+    fn sort(&self) -> Result<SortingResult> {
+        let control = self.options.control;
+        let learned = self.checkpoints.stage(control, "survey", || self.learn())?;
+        let info = self.recording.info();
+        let channels: Vec<usize> = (0..info.n_channels()).filter(|&c| learned.bad[c].is_none()).collect();
+        let geometry = Geometry { contacts: channels.iter().map(|&c| info.contacts[c]).collect() };
+        self.report_bad_channels(&learned);
+        let mut result = SortingResult::empty(channels, geometry, learned.bad.clone(), self.taps());
+        result.noise_uv = learned.noise_uv.clone();
+        result.set_whitening(&learned.matrix);
+        result.not_finite = learned.not_finite;
+        let Some(shapes) = &learned.shapes else {
+            control.warn("no spikes were found: too few threshold crossings to learn shapes from".into());
+            return Ok(result);
+        };
+        let geometry = result.geometry.clone();
+        let detector = Detector::new(self.options.executor, &geometry, shapes, self.parameters, self.fs)?;
+        let still = self.front_end(&result.channels, &geometry, &learned.matrix, None)?;
+        let (mut events, raster) =
+            self.checkpoints.stage(control, "detection", || self.detect(&detector, &still, &geometry))?;
+        let estimate: Option<Motion> = self.checkpoints.stage(control, "motion", || {
+            Ok(if self.parameters.motion.correct { estimation::estimate(&raster, &self.parameters.motion) } else { None })
+        })?;
+        drop(raster);
+        result.motion = estimate.clone().filter(|motion| estimation::is_worth_correcting(motion, &self.parameters.motion));
+        result.motion_estimate = estimate;
+        let front_end = match &result.motion {
+            None => still,
+            Some(motion) => {
+                let moving = Moving::new(
+                    motion.clone(),
+                    self.parameters.motion.interpolation_sigma_um,
+                    self.fs,
+                    &geometry,
+                    &learned.matrix,
+                );
+                let front_end = self.front_end(&result.channels, &geometry, &learned.matrix, Some(moving))?;
+                events = self.checkpoints.stage(control, "corrected detection", || {
+                    Ok(self.detect(&detector, &front_end, &geometry)?.0)
+                })?;
+                front_end
+            }
+        };
+        let mut matched = Matched { spikes: Vec::new(), events };
+        let mut matcher: Option<Matcher> = None;
+        let rounds = self.parameters.matching.rounds;
+        for round in 0..rounds {
+            let known = matcher.take();
+            let templates = self.checkpoints.stage(control, &format!("templates {}", round + 1), || {
+                self.learn_templates(&front_end, &geometry, known.as_ref(), &matched)
+            })?;
+            drop(known);
+            if templates.is_empty() {
+                control.warn("no units were found: no cluster of spikes stands above the noise".into());
+                return Ok(result);
+            }
+            let rank = self.parameters.templates.rank as usize;
+            let tables = MatchTables::new(&templates, rank, CHANNEL_KEEP, self.taps());
+            if round + 1 < rounds {
+                let next = self.matcher(tables, shapes, &detector.feature_table, &geometry)?;
+                matched = self.checkpoints.stage(control, &format!("matching {}", round + 1), || {
+                    self.match_round(&next, &detector, &front_end)
+                })?;
+                matcher = Some(next);
+            } else {
+                let length = detector.feature_neighbours.min(geometry.n_channels());
+                let (table, n_neighbours) = padded(&geometry.nearest(length), |c| c as u32);
+                let last = self.matcher(tables, shapes, &table, &geometry)?;
+                let path = feature_path(self.options.work, self.checkpoints.key());
+                let finished = self.checkpoints.stage(control, "last matching", || {
+                    self.match_last(&last, &front_end, &geometry, &table, &path, shapes.n_components())
+                })?;
+                result.features = Some(FeatureFile { path, n_neighbours, n_components: shapes.n_components() });
+                control.stage("curation", || {
+                    self.finish(&mut result, &last.tables, finished, &table, &geometry);
+                    Ok(((), false))
+                })?;
+            }
+        }
+        Ok(result)
+    }
+
+    pub(super) fn taps(&self) -> Taps {
+        let samples = |ms: f64| (ms * self.fs / 1000.0).round() as usize;
+        let before = samples(self.parameters.templates.before_ms);
+        Taps { n: before + samples(self.parameters.templates.after_ms), before }
+    }
+
+    pub(super) fn n_samples(&self) -> u64 {
+        self.recording.info().n_samples
+    }
+
+    fn report_bad_channels(&self, learned: &Learned) {
+        for (kind, name) in [(BadChannel::Dead, "dead"), (BadChannel::Noisy, "noisy")] {
+            let found: Vec<String> = (0..learned.bad.len())
+                .filter(|&c| learned.bad[c] == Some(kind))
+                .map(|c| c.to_string())
+                .collect();
+            if !found.is_empty() {
+                self.options.control.warn(format!("{name} channels left out: {}", found.join(", ")));
+            }
+        }
+        if learned.not_finite > 0 {
+            self.options.control.warn(format!(
+                "{} values of the input are not finite (NaN or infinite) in the surveyed part; they count as 0",
+                learned.not_finite
+            ));
+        }
+    }
+
+    fn front_end(
+        &self,
+        channels: &[usize],
+        geometry: &Geometry,
+        matrix: &[f32],
+        moving: Option<Moving>,
+    ) -> Result<FrontEnd> {
+        let info = self.recording.info();
+        let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
+        let whitening = (!matrix.is_empty()).then(|| Whitening::new(matrix, geometry, moving));
+        FrontEnd::new(
+            self.options.executor,
+            info,
+            &self.parameters.preprocessing,
+            channels,
+            &offset,
+            geometry,
+            whitening,
+        )
+    }
+
+    /// Bad channels, noise, whitening and shapes from a sample of the recording.
+    fn learn(&self) -> Result<Learned> {
+        let info = self.recording.info();
+        let parameters = self.parameters;
+        let (executor, control) = (self.options.executor, self.options.control);
+        let all: Vec<usize> = (0..info.n_channels()).collect();
+        let survey_of = |channels: &[usize], reference: bool| {
+            let geometry = Geometry { contacts: channels.iter().map(|&c| info.contacts[c]).collect() };
+            let mut preprocessing = parameters.preprocessing.clone();
+            preprocessing.common_reference &= reference;
+            let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
+            let front_end = FrontEnd::new(executor, info, &preprocessing, channels, &offset, &geometry, None)?;
+            let (blocks, piece) =
+                survey::choose(&self.grid, preprocessing.survey_s, self.fs, channels.len());
+            let survey = survey::take(executor, self.recording, control, &front_end, &blocks, piece)?;
+            Ok::<_, EngineError>((survey, geometry))
+        };
+        let bad = if parameters.preprocessing.bad_channels {
+            bad_channels::detect(&survey_of(&all, false)?.0, &parameters.preprocessing)
+        } else {
+            vec![None; all.len()]
+        };
+        let channels: Vec<usize> = all.iter().copied().filter(|&c| bad[c].is_none()).collect();
+        if channels.is_empty() {
+            return Ok(Learned { bad, noise_uv: Vec::new(), matrix: Vec::new(), shapes: None, not_finite: 0 });
+        }
+        let (survey, geometry) = survey_of(&channels, true)?;
+        let noise_uv = (0..channels.len()).map(|c| bad_channels::deviation(survey.channel(c))).collect();
+        let matrix = whitening::estimate(&survey, &geometry, parameters.preprocessing.whitening_radius_um);
+        let shapes = shapes::learn(&survey, &matrix, &parameters.detection, self.fs);
+        Ok(Learned { bad, noise_uv, matrix, shapes, not_finite: survey.not_finite })
+    }
+
+    fn pass(&self, bytes_per_block: u64) -> Pass<'_> {
+        let executor = self.options.executor;
+        Pass {
+            recording: self.recording,
+            control: self.options.control,
+            lanes: executor.lanes(),
+            blocks_together: executor.blocks_together(bytes_per_block),
+        }
+    }
+
+    fn event_sample(&self, n_channels: usize, feature_length: usize) -> EventSample {
+        let most = EVENT_BYTES / 4 / feature_length.max(1) / n_channels.max(1);
+        EventSample::new(n_channels, most.min(self.parameters.clustering.max_events as usize).max(100))
+    }
+
+    /// Detection over the whole recording: a sample of events with features, and the raster for motion.
+    fn detect(&self, detector: &Detector, front_end: &FrontEnd, geometry: &Geometry) -> Result<(EventSample, estimation::Raster)> {
+        let mut events = self.event_sample(front_end.n_channels(), detector.feature_length());
+        let mut raster = estimation::Raster::new(geometry, &self.parameters.motion, self.n_samples(), self.fs);
+        let length = detector.feature_length();
+        self.pass(detector.bytes_per_block()).run(
+            "detection",
+            &self.grid.blocks,
+            |chunk| {
+                with_capacity(&self.peak_capacity, chunk, |chunk, capacity| {
+                    let blocks = chunk.blocks.clone();
+                    let mut commands = Commands::new();
+                    let (x, _) = front_end.whitened(&mut commands, chunk);
+                    let downloads = detector.record(&mut commands, x, blocks.len(), capacity, true);
+                    Ok(downloads.peaks(&mut self.options.executor.play(commands)?, &blocks))
+                })
+            },
+            |_, (peaks, features)| {
+                for peak in &peaks {
+                    raster.add(peak);
+                    events.push(peak_event(peak, &features, length));
+                }
+                Ok(())
+            },
+        )?;
+        Ok((events, raster))
+    }
+
+    /// Clusters the sampled events and averages, cleans and merges the clusters' waveforms.
+    fn learn_templates(
+        &self,
+        front_end: &FrontEnd,
+        geometry: &Geometry,
+        known: Option<&Matcher>,
+        matched: &Matched,
+    ) -> Result<Vec<Template>> {
+        let parameters = self.parameters;
+        let test = RefractoryTest::new(self.fs, self.n_samples());
+        let mut spikes = matched.spikes.clone();
+        let mut channels = matched.events.clone().into_channels();
+        if let Some(matcher) = known {
+            let verdict = curation::judge(
+                &matcher.tables,
+                &spikes,
+                &parameters.curation_between_rounds(),
+                &parameters.clustering,
+                self.fs,
+                self.n_samples(),
+            );
+            spikes.retain(|spike| verdict[spike.unit as usize].is_none());
+            for events in &mut channels {
+                events.retain(|event| event.unit < 0 || verdict[event.unit as usize].is_none());
+            }
+        }
+        let labels: Vec<Vec<i32>> = channels
+            .par_iter()
+            .map(|events| cluster_channel(events, &parameters.clustering, &test))
+            .collect();
+        let mut labelled = Vec::new();
+        let mut trains: Vec<Vec<i64>> = Vec::new();
+        for (events, labels) in channels.iter().zip(&labels) {
+            let first = trains.len();
+            let n_labels = labels.iter().copied().max().unwrap_or(-1) + 1;
+            let mut counts = vec![0u32; n_labels as usize];
+            labels.iter().filter(|&&label| label >= 0).for_each(|&label| counts[label as usize] += 1);
+            let mut index = vec![None; n_labels as usize];
+            for (label, _) in counts.iter().enumerate().filter(|&(_, &count)| count >= parameters.clustering.min_spikes) {
+                index[label] = Some(trains.len());
+                trains.push(Vec::new());
+            }
+            debug_assert!(trains.len() >= first);
+            for (event, &label) in events.iter().zip(labels) {
+                if label >= 0
+                    && let Some(at) = index[label as usize]
+                {
+                    trains[at].push(event.sample);
+                    labelled.push(LabelledEvent {
+                        sample: event.sample,
+                        channel: event.channel,
+                        label: at as u32,
+                        unit: event.unit,
+                        amplitude: event.amplitude,
+                    });
+                }
+            }
+        }
+        if trains.is_empty() {
+            return Ok(Vec::new());
+        }
+        labelled.sort_by_key(|event| (event.sample, event.channel, event.label));
+        let taps = self.taps();
+        spikes.sort_by_key(|spike| (spike.sample, spike.unit));
+        let mut means = mean_waveforms::average(
+            self.options.executor,
+            self.recording,
+            self.options.control,
+            &self.grid.blocks,
+            front_end,
+            geometry,
+            known.map(|matcher| (matcher, spikes.as_slice())),
+            &labelled,
+            trains.len(),
+            parameters.templates.max_channels as usize,
+            taps,
+        )?;
+        means.iter_mut().for_each(|mean| mean.denoise(CHANNEL_KEEP, taps));
+        let samples = |ms: f64| (ms * self.fs / 1000.0).round() as i64;
+        let rule = MergeRule {
+            min_norm: parameters.templates.min_norm,
+            min_distance: parameters.templates.min_distance,
+            amplitude_sigma: parameters.matching.amplitude_sigma,
+            max_lag: samples(0.1),
+            max_shift: samples(20.0 / 30.0),
+        };
+        let merged = merge(means.into_iter().zip(trains).collect(), rule, &test, taps);
+        Ok(merged.into_iter().map(|(template, _)| template).collect())
+    }
+
+    fn matcher(&self, tables: MatchTables, shapes: &Shapes, feature_table: &[u32], geometry: &Geometry) -> Result<Matcher> {
+        Matcher::new(
+            self.options.executor,
+            tables,
+            shapes,
+            feature_table,
+            self.parameters,
+            self.fs,
+            geometry.n_channels(),
+        )
+    }
+
+    /// Matching over the whole recording with detection in what it leaves: spikes, and a sample of cleaned events.
+    fn match_round(&self, matcher: &Matcher, detector: &Detector, front_end: &FrontEnd) -> Result<Matched> {
+        let length = detector.feature_length();
+        let mut events = self.event_sample(front_end.n_channels(), length);
+        let mut spikes = Vec::new();
+        self.pass(detector.bytes_per_block().max(matcher.bytes_per_block())).run(
+            "matching",
+            &self.grid.blocks,
+            |chunk| {
+                with_capacity(&self.spike_capacity, chunk, |chunk, spike_capacity| {
+                    let blocks = chunk.blocks.clone();
+                    let peak_capacity = self.peak_capacity.load(Ordering::Relaxed);
+                    let mut commands = Commands::new();
+                    let (x, _) = front_end.whitened(&mut commands, chunk);
+                    let matching = matcher.record(&mut commands, x, blocks.len(), spike_capacity, true);
+                    let detection = detector.record(&mut commands, x, blocks.len(), peak_capacity, true);
+                    let mut downloads = self.options.executor.play(commands)?;
+                    let spikes = match matching.spikes(matcher, &mut downloads, &blocks) {
+                        Ok(spikes) => spikes,
+                        Err(most) => return Ok(Err(most)),
+                    };
+                    let peaks = match detection.peaks(&mut downloads, &blocks) {
+                        Ok(peaks) => peaks,
+                        Err(most) => {
+                            self.peak_capacity.fetch_max(most + most / 4, Ordering::Relaxed);
+                            return Ok(Err(0));
+                        }
+                    };
+                    Ok(Ok(spikes.into_iter().zip(peaks).collect::<Vec<_>>()))
+                })
+            },
+            |_, (found, (peaks, features)): (BlockSpikes, (Vec<Peak>, Vec<f32>))| {
+                for (spike, residual) in found.spikes.iter().zip(found.features.chunks_exact(length)) {
+                    let unit = spike.unit as usize;
+                    let own = &matcher.unit_features[unit * length..(unit + 1) * length];
+                    events.push(SpikeEvent {
+                        sample: spike.sample,
+                        channel: matcher.tables.main_channel[unit] as u32,
+                        unit: spike.unit as i32,
+                        amplitude: spike.amplitude,
+                        features: residual.iter().zip(own).map(|(r, own)| r + spike.amplitude * own).collect(),
+                    });
+                }
+                for peak in &peaks {
+                    events.push(peak_event(peak, &features, length));
+                }
+                spikes.extend(found.spikes);
+                Ok(())
+            },
+        )?;
+        Ok(Matched { spikes, events })
+    }
+
+    /// The last matching: spikes, their positions, and their features in a file.
+    fn match_last(
+        &self,
+        matcher: &Matcher,
+        front_end: &FrontEnd,
+        geometry: &Geometry,
+        feature_table: &[u32],
+        path: &Path,
+        n_components: usize,
+    ) -> Result<Finished> {
+        let length = matcher.feature_length();
+        let n_neighbours = length / n_components;
+        let failed = |source| work_error("write", path, source);
+        let temporary = path.with_extension("partial");
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(failed)?);
+        let mut finished = Finished { spikes: Vec::new(), positions: Vec::new() };
+        self.pass(matcher.bytes_per_block()).run(
+            "last matching",
+            &self.grid.blocks,
+            |chunk| {
+                with_capacity(&self.spike_capacity, chunk, |chunk, capacity| {
+                    let blocks = chunk.blocks.clone();
+                    let mut commands = Commands::new();
+                    let (x, _) = front_end.whitened(&mut commands, chunk);
+                    let matching = matcher.record(&mut commands, x, blocks.len(), capacity, true);
+                    Ok(matching.spikes(matcher, &mut self.options.executor.play(commands)?, &blocks))
+                })
+            },
+            |_, found: BlockSpikes| {
+                for (spike, residual) in found.spikes.iter().zip(found.features.chunks_exact(length)) {
+                    let unit = spike.unit as usize;
+                    let own = &matcher.unit_features[unit * length..(unit + 1) * length];
+                    let cleaned: Vec<f32> =
+                        residual.iter().zip(own).map(|(r, own)| r + spike.amplitude * own).collect();
+                    let channel = matcher.tables.main_channel[unit];
+                    let near = &feature_table[channel * n_neighbours..(channel + 1) * n_neighbours];
+                    finished.positions.push(centre_of_mass(&cleaned, near, n_components, geometry));
+                    file.write_all(bytemuck::cast_slice(&cleaned)).map_err(failed)?;
+                }
+                finished.spikes.extend(found.spikes);
+                Ok(())
+            },
+        )?;
+        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        std::fs::rename(&temporary, path).map_err(failed)?;
+        Ok(finished)
+    }
+}
+
+fn feature_path(work: &Path, key: &str) -> std::path::PathBuf {
+    work.join(format!("features-{key}.f32"))
+}
+
+/// Plays with a list capacity that grows until nothing overflows: spikes are never dropped.
+fn with_capacity<T>(
+    capacity: &AtomicUsize,
+    chunk: &mut Chunk,
+    mut play: impl FnMut(&mut Chunk, usize) -> Result<std::result::Result<T, usize>>,
+) -> Result<T> {
+    let raw = chunk.raw.clone();
+    loop {
+        match play(chunk, capacity.load(Ordering::Relaxed))? {
+            Ok(value) => return Ok(value),
+            Err(most) => {
+                capacity.fetch_max(most + most / 2, Ordering::Relaxed);
+                chunk.raw.clone_from(&raw);
+            }
+        }
+    }
+}
+
+fn peak_event(peak: &Peak, features: &[f32], length: usize) -> SpikeEvent {
+    SpikeEvent {
+        sample: peak.sample,
+        channel: peak.channel,
+        unit: -1,
+        amplitude: 1.0,
+        features: features[peak.entry * length..(peak.entry + 1) * length].to_vec(),
+    }
+}
+
+/// Position from the energy of a spike's features on the channels around.
+fn centre_of_mass(features: &[f32], channels: &[u32], n_components: usize, geometry: &Geometry) -> [f32; 2] {
+    let (mut total, mut x, mut y) = (0.0f64, 0.0, 0.0);
+    for (row, &c) in features.chunks_exact(n_components).zip(channels) {
+        let energy: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let contact = &geometry.contacts[c as usize];
+        total += energy;
+        x += energy * contact.x_um;
+        y += energy * contact.y_um;
+    }
+    [(x / total.max(1e-12)) as f32, (y / total.max(1e-12)) as f32]
+}
+

@@ -1,0 +1,502 @@
+//! Matching pursuit with learned templates: tables, commands, spikes.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use somata_shaders::{
+    cpu::sorting::match_templates::gain_and_amplitude,
+    layout::{MATCH_TILE, MatchTemplatesParams, ProjectFeaturesParams, ScoreTemplatesParams, SubtractTemplatesParams},
+};
+
+use super::{
+
+    shapes::Shapes,
+    templates::{Taps, Template},
+};
+use crate::{
+    device::{BufferId, Commands, Downloads, Executor, Resident, commands::DownloadId},
+    error::Result,
+    linalg,
+    parameters::sorting::SortingParameters,
+    stream::{
+        Block,
+        blocks::{MARGIN_SAMPLES, WINDOW_SAMPLES},
+    },
+};
+
+/// One spike as matching found it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Spike {
+    /// Trough of the template's main channel, recording sample.
+    pub sample: i64,
+    /// Unit.
+    pub unit: u32,
+    /// Amplitude relative to the template.
+    pub amplitude: f32,
+}
+
+/// Templates of low rank with everything that matching needs to know of them.
+pub struct MatchTables {
+    /// Samples of a template.
+    pub taps: Taps,
+    /// Low-rank templates.
+    pub units: Vec<Template>,
+    /// Main channel of a unit.
+    pub main_channel: Vec<usize>,
+    /// Squared norms.
+    pub norm2: Vec<f32>,
+    rank: usize,
+    /// `[entry, rank]` over all units.
+    spatial: Vec<f32>,
+    /// `[unit, rank, tap]`.
+    temporal: Vec<f32>,
+    pair_start: Vec<u32>,
+    pair_unit: Vec<u32>,
+    /// `[pair, 2 * taps - 1]`.
+    cross: Vec<f32>,
+}
+
+/// A pair of templates interacts when its cross product can reach this share of the smaller norm.
+const PAIR_SHARE: f64 = 0.15;
+
+impl MatchTables {
+    /// Low-rank approximation of `templates` (channels with a norm above `keep` noise deviations) and their products.
+    pub fn new(templates: &[Template], rank: usize, keep: f64, taps: Taps) -> Self {
+        let parts: Vec<(Template, Vec<f64>, Vec<f64>)> =
+            templates.par_iter().map(|template| reduce(template, rank, keep, taps)).collect();
+        let units: Vec<Template> = parts.iter().map(|(template, _, _)| template.clone()).collect();
+        let norm2: Vec<f32> = units.iter().map(|unit| unit.norm2() as f32).collect();
+        let neighbours: Vec<Vec<usize>> = (0..units.len())
+            .into_par_iter()
+            .map(|i| {
+                (0..units.len())
+                    .filter(|&j| {
+                        let bound: f64 = units[i]
+                            .shared(&units[j])
+                            .map(|(a, b)| {
+                                let norm = |row: &[f32]| row.iter().map(|&v| f64::from(v * v)).sum::<f64>().sqrt();
+                                norm(units[i].row(a, taps)) * norm(units[j].row(b, taps))
+                            })
+                            .sum();
+                        j == i || bound > PAIR_SHARE * f64::from(norm2[i].min(norm2[j])).sqrt()
+                    })
+                    .collect()
+            })
+            .collect();
+        let mut pair_start = vec![0u32];
+        let mut pair_unit = Vec::new();
+        for row in &neighbours {
+            pair_unit.extend(row.iter().map(|&j| j as u32));
+            pair_start.push(pair_unit.len() as u32);
+        }
+        let cross: Vec<Vec<f32>> = neighbours
+            .par_iter()
+            .enumerate()
+            .map(|(i, row)| row.iter().flat_map(|&j| cross_products(&parts[i], &parts[j], rank, taps)).collect())
+            .collect();
+        Self {
+            taps,
+            main_channel: units.iter().map(|unit| unit.main_channel(taps)).collect(),
+            norm2,
+            rank,
+            spatial: parts.iter().flat_map(|(_, spatial, _)| spatial.iter().map(|&v| v as f32)).collect(),
+            temporal: parts.iter().flat_map(|(_, _, temporal)| temporal.iter().map(|&v| v as f32)).collect(),
+            units,
+            pair_start,
+            pair_unit,
+            cross: cross.concat(),
+        }
+    }
+
+    /// Units.
+    pub fn n_units(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Units whose templates interact with a unit's, itself included.
+    pub fn neighbours(&self, unit: usize) -> &[u32] {
+        &self.pair_unit[self.pair_start[unit] as usize..self.pair_start[unit + 1] as usize]
+    }
+}
+
+/// Low-rank form of a template: the template itself, `[entry, rank]` and `[rank, tap]`.
+fn reduce(template: &Template, rank: usize, keep: f64, taps: Taps) -> (Template, Vec<f64>, Vec<f64>) {
+    let norm = |entry: usize| template.row(entry, taps).iter().map(|&v| f64::from(v * v)).sum::<f64>().sqrt();
+    let mut entries: Vec<usize> = (0..template.channels.len()).filter(|&entry| norm(entry) > keep).collect();
+    if entries.is_empty() && !template.channels.is_empty() {
+        entries.push(template.main_entry(taps));
+    }
+    let rows: Vec<f64> =
+        entries.iter().flat_map(|&entry| template.row(entry, taps).iter().map(|&v| f64::from(v))).collect();
+    let (spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
+    let mut waveform = vec![0.0f32; rows.len()];
+    for (row, spatial) in waveform.chunks_exact_mut(taps.n).zip(spatial.chunks_exact(rank)) {
+        for (&weight, temporal) in spatial.iter().zip(temporal.chunks_exact(taps.n)) {
+            row.iter_mut().zip(temporal).for_each(|(to, from)| *to += (weight * from) as f32);
+        }
+    }
+    let channels = entries.iter().map(|&entry| template.channels[entry]).collect();
+    (Template { channels, waveform, n_events: template.n_events }, spatial, temporal)
+}
+
+/// `cross[d + taps - 1] = sum_c sum_l a[c, l + d] * b[c, l]`: how much a spike of `a` adds to the score of `b` that
+/// starts `d` samples later.
+fn cross_products(
+    a: &(Template, Vec<f64>, Vec<f64>),
+    b: &(Template, Vec<f64>, Vec<f64>),
+    rank: usize,
+    taps: Taps,
+) -> Vec<f32> {
+    let n = taps.n;
+    let mut mixing = vec![0.0f64; rank * rank];
+    for (i, j) in a.0.shared(&b.0) {
+        for r in 0..rank {
+            for s in 0..rank {
+                mixing[r * rank + s] += a.1[i * rank + r] * b.1[j * rank + s];
+            }
+        }
+    }
+    let mut cross = vec![0.0f32; 2 * n - 1];
+    for r in 0..rank {
+        let left = &a.2[r * n..(r + 1) * n];
+        // The right side summed first: one correlation a rank instead of one a pair of ranks.
+        let right: Vec<f32> = (0..n)
+            .map(|l| (0..rank).map(|s| mixing[r * rank + s] * b.2[s * n + l]).sum::<f64>() as f32)
+            .collect();
+        for (k, &value) in left.iter().enumerate() {
+            // l + d = k, so d + n - 1 = k - l + n - 1.
+            let value = value as f32;
+            let row = &mut cross[k..k + n];
+            for (l, &right) in right.iter().enumerate() {
+                row[n - 1 - l] += value * right;
+            }
+        }
+    }
+    cross
+}
+
+/// Matching on a device.
+pub struct Matcher {
+    /// The tables that were put there.
+    pub tables: MatchTables,
+    score: ScoreTemplatesParams,
+    pursue: MatchTemplatesParams,
+    subtract: SubtractTemplatesParams,
+    project: ProjectFeaturesParams,
+    /// Features of each unit's own template, `[unit, feature]`.
+    pub unit_features: Vec<f32>,
+    feature_length: usize,
+    channel_start: Resident,
+    channel: Resident,
+    spatial: Resident,
+    temporal: Resident,
+    waveform: Resident,
+    unit_table: Resident,
+    pair_start: Resident,
+    pair_unit: Resident,
+    cross: Resident,
+    feature_neighbour: Resident,
+    basis: Resident,
+}
+
+/// What matching leaves in a list of commands.
+pub struct MatchDownloads {
+    capacity: usize,
+    spikes: DownloadId,
+    count: DownloadId,
+    features: Option<DownloadId>,
+}
+
+/// One block's spikes with the projections of the residual around each.
+pub struct BlockSpikes {
+    /// The block's own spikes in order of time and unit.
+    pub spikes: Vec<Spike>,
+    /// `[spike, feature]`, of the residual alone; empty when not asked for.
+    pub features: Vec<f32>,
+}
+
+impl Matcher {
+    /// Puts the tables on the device.
+    ///
+    /// `feature_table` holds the feature channels of every channel, padded with `NONE`.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn new(
+        executor: &dyn Executor,
+        tables: MatchTables,
+        shapes: &Shapes,
+        feature_table: &[u32],
+        parameters: &SortingParameters,
+        sampling_frequency_hz: f64,
+        n_channels: usize,
+    ) -> Result<Self> {
+        let samples = |ms: f64| (ms * sampling_frequency_hz / 1000.0).round() as u32;
+        let matching = &parameters.matching;
+        let n_units = tables.n_units();
+        let taps = tables.taps;
+        let n_neighbours = feature_table.len() / n_channels;
+        let mut channel_start = vec![0u32];
+        for unit in &tables.units {
+            channel_start.push(channel_start.last().expect("not empty") + unit.channels.len() as u32);
+        }
+        let channel: Vec<u32> = tables.units.iter().flat_map(|unit| unit.channels.clone()).collect();
+        let waveform: Vec<f32> = tables.units.iter().flat_map(|unit| unit.waveform.clone()).collect();
+        let precision = (1.0 / (matching.amplitude_sigma * matching.amplitude_sigma)) as f32;
+        let pursue = MatchTemplatesParams {
+            n_blocks: 0,
+            n_samples: WINDOW_SAMPLES as u32,
+            n_units: n_units as u32,
+            n_taps: taps.n as u32,
+            threshold: matching.threshold as f32,
+            amplitude_min: matching.amplitude_min as f32,
+            amplitude_max: matching.amplitude_max as f32,
+            refractory: samples(matching.refractory_ms),
+            sweeps: matching.sweeps,
+            jitter: samples(matching.jitter_ms),
+            // Spikes are looked for well into the margins, so that those that reach into the block are known.
+            first: (MARGIN_SAMPLES - taps.before - 4 * taps.n) as u32,
+            last: (WINDOW_SAMPLES - MARGIN_SAMPLES - taps.before + 4 * taps.n) as u32,
+            capacity: 0,
+            n_tiles: (WINDOW_SAMPLES as u32).div_ceil(MATCH_TILE),
+        };
+        let mut unit_table = tables.norm2.clone();
+        unit_table.extend(std::iter::repeat_n(precision, n_units));
+        unit_table.extend(tables.norm2.iter().map(|&norm| score_min(norm, precision, &pursue)));
+        let unit_neighbours: Vec<u32> = tables
+            .main_channel
+            .iter()
+            .flat_map(|&c| feature_table[c * n_neighbours..(c + 1) * n_neighbours].to_vec())
+            .collect();
+        let n_components = shapes.n_components();
+        let feature_length = n_neighbours * n_components;
+        let mut unit_features = vec![0.0f32; n_units * feature_length];
+        let skip = taps.before as i64 - shapes.before as i64;
+        for (u, unit) in tables.units.iter().enumerate() {
+            for j in 0..n_neighbours {
+                let Ok(entry) = unit.channels.binary_search(&unit_neighbours[u * n_neighbours + j]) else { continue };
+                let row = unit.row(entry, taps);
+                for (k, component) in shapes.basis.chunks_exact(shapes.n_taps).enumerate() {
+                    unit_features[u * feature_length + j * n_components + k] = component
+                        .iter()
+                        .enumerate()
+                        .filter_map(|(t, b)| row.get((t as i64 + skip) as usize).map(|w| w * b))
+                        .sum();
+                }
+            }
+        }
+        Ok(Self {
+            score: ScoreTemplatesParams {
+                n_blocks: 0,
+                n_samples: WINDOW_SAMPLES as u32,
+                n_channels: n_channels as u32,
+                n_units: n_units as u32,
+                n_taps: taps.n as u32,
+                rank: tables.rank as u32,
+            },
+            pursue,
+            subtract: SubtractTemplatesParams {
+                n_blocks: 0,
+                n_samples: WINDOW_SAMPLES as u32,
+                n_channels: n_channels as u32,
+                n_units: n_units as u32,
+                n_taps: taps.n as u32,
+                capacity: 0,
+            },
+            project: ProjectFeaturesParams {
+                n_blocks: 0,
+                n_samples: WINDOW_SAMPLES as u32,
+                n_channels: n_channels as u32,
+                n_neighbours: n_neighbours as u32,
+                n_components: n_components as u32,
+                n_taps: shapes.n_taps as u32,
+                before: (shapes.before as i32 - taps.before as i32) as u32,
+                capacity: 0,
+            },
+            unit_features,
+            feature_length,
+            channel_start: executor.resident("unit_channel_start", &channel_start)?,
+            channel: executor.resident("unit_channel", &channel)?,
+            spatial: executor.resident("spatial", &tables.spatial)?,
+            temporal: executor.resident("temporal", &tables.temporal)?,
+            waveform: executor.resident("waveform", &waveform)?,
+            unit_table: executor.resident("unit_table", &unit_table)?,
+            pair_start: executor.resident("pair_start", &tables.pair_start)?,
+            pair_unit: executor.resident("pair_unit", &tables.pair_unit)?,
+            cross: executor.resident("cross", &tables.cross)?,
+            feature_neighbour: executor.resident("unit_feature_neighbour", &unit_neighbours)?,
+            basis: executor.resident("basis", &shapes.basis)?,
+            tables,
+        })
+    }
+
+    /// Bytes of matching's largest buffer for one block.
+    pub fn bytes_per_block(&self) -> u64 {
+        4 * self.tables.n_units() as u64 * WINDOW_SAMPLES as u64 * 5 / 4
+    }
+
+    /// Appends matching on whitened data `x`, which become the residual when `with_residual`.
+    pub fn record(
+        &self,
+        commands: &mut Commands,
+        x: BufferId,
+        n_blocks: usize,
+        capacity: usize,
+        with_residual: bool,
+    ) -> MatchDownloads {
+        let blocks = n_blocks as u32;
+        let words = n_blocks * WINDOW_SAMPLES * self.tables.n_units();
+        let tiles = n_blocks * self.pursue.n_tiles as usize * self.tables.n_units();
+        let scores = commands.buffer("scores", words);
+        let scratch = commands.zeros("match_scratch", words / 4 + 2 * tiles);
+        let spikes = commands.zeros("spikes", n_blocks * capacity * 4);
+        let count = commands.zeros("spike_count", n_blocks);
+        let start = commands.resident(&self.channel_start);
+        let channel = commands.resident(&self.channel);
+        let spatial = commands.resident(&self.spatial);
+        let temporal = commands.resident(&self.temporal);
+        let unit_table = commands.resident(&self.unit_table);
+        let pair_start = commands.resident(&self.pair_start);
+        let pair_unit = commands.resident(&self.pair_unit);
+        let cross = commands.resident(&self.cross);
+        commands.dispatch(
+            &ScoreTemplatesParams { n_blocks: blocks, ..self.score },
+            &[x, start, channel, spatial, temporal, scores],
+        );
+        commands.dispatch(
+            &MatchTemplatesParams { n_blocks: blocks, capacity: capacity as u32, ..self.pursue },
+            &[scores, unit_table, pair_start, pair_unit, cross, scratch, spikes, count],
+        );
+        let features = with_residual.then(|| {
+            self.record_subtraction(commands, x, spikes, count, n_blocks, capacity);
+            let neighbour = commands.resident(&self.feature_neighbour);
+            let basis = commands.resident(&self.basis);
+            let features = commands.buffer("spike_features", n_blocks * capacity * self.feature_length);
+            commands.dispatch(
+                &ProjectFeaturesParams { n_blocks: blocks, capacity: capacity as u32, ..self.project },
+                &[x, spikes, count, neighbour, basis, features],
+            );
+            features
+        });
+        MatchDownloads {
+            capacity,
+            spikes: commands.download(spikes),
+            count: commands.download(count),
+            features: features.map(|features| commands.download(features)),
+        }
+    }
+
+    /// Appends the subtraction of listed spikes (start sample in the window, unit, amplitude) from `x`.
+    pub fn record_subtraction(
+        &self,
+        commands: &mut Commands,
+        x: BufferId,
+        spikes: BufferId,
+        count: BufferId,
+        n_blocks: usize,
+        capacity: usize,
+    ) {
+        let start = commands.resident(&self.channel_start);
+        let channel = commands.resident(&self.channel);
+        let waveform = commands.resident(&self.waveform);
+        commands.dispatch(
+            &SubtractTemplatesParams { n_blocks: n_blocks as u32, capacity: capacity as u32, ..self.subtract },
+            &[x, spikes, count, start, channel, waveform],
+        );
+    }
+
+    /// Values of a feature vector.
+    pub fn feature_length(&self) -> usize {
+        self.feature_length
+    }
+}
+
+impl MatchDownloads {
+    /// The blocks' own spikes; the largest count when a list overflowed.
+    pub fn spikes(
+        &self,
+        matcher: &Matcher,
+        downloads: &mut Downloads,
+        blocks: &[Block],
+    ) -> std::result::Result<Vec<BlockSpikes>, usize> {
+        let count: Vec<u32> = downloads.take(self.count);
+        let largest = count.iter().copied().max().unwrap_or(0) as usize;
+        if largest > self.capacity {
+            return Err(largest);
+        }
+        let entries: Vec<u32> = downloads.take(self.spikes);
+        let features: Vec<f32> = self.features.map(|features| downloads.take(features)).unwrap_or_default();
+        let length = matcher.feature_length;
+        Ok(blocks
+            .iter()
+            .enumerate()
+            .map(|(b, block)| {
+                let mut found = BlockSpikes { spikes: Vec::new(), features: Vec::new() };
+                for entry in b * self.capacity..b * self.capacity + count[b] as usize {
+                    let trough = entries[entry * 4] as usize + matcher.tables.taps.before;
+                    if block.owns(trough) {
+                        found.spikes.push(Spike {
+                            sample: block.sample(trough),
+                            unit: entries[entry * 4 + 1],
+                            amplitude: f32::from_bits(entries[entry * 4 + 2]),
+                        });
+                        if !features.is_empty() {
+                            found.features.extend_from_slice(&features[entry * length..(entry + 1) * length]);
+                        }
+                    }
+                }
+                found
+            })
+            .collect())
+    }
+}
+
+/// Smallest score of a template whose gain passes the threshold, by bisection.
+fn score_min(norm2: f32, precision: f32, p: &MatchTemplatesParams) -> f32 {
+    let (mut low, mut high) = (0.0f32, norm2 * p.amplitude_max + 50.0);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        let (gain, _) = gain_and_amplitude(middle, norm2, precision, p.amplitude_min, p.amplitude_max);
+        if gain > p.threshold {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_products_equal_a_direct_sum() {
+        let taps = Taps { n: 12, before: 4 };
+        let template = |seed: u32, channels: Vec<u32>| {
+            let waveform = (0..channels.len() * taps.n)
+                .map(|i| ((i as u32 * 7 + seed * 13) % 11) as f32 - 5.0)
+                .collect();
+            Template { channels, waveform, n_events: 100.0 }
+        };
+        let tables = MatchTables::new(&[template(1, vec![0, 1, 2]), template(2, vec![1, 2, 5])], 3, 0.0, taps);
+        for i in 0..2 {
+            for (k, &j) in tables.neighbours(i).iter().enumerate() {
+                let (a, b) = (&tables.units[i], &tables.units[j as usize]);
+                for d in -(taps.n as i64 - 1)..taps.n as i64 {
+                    let mut want = 0.0;
+                    for (x, y) in a.shared(b) {
+                        for l in 0..taps.n as i64 {
+                            if (0..taps.n as i64).contains(&(l + d)) {
+                                want += a.row(x, taps)[(l + d) as usize] * b.row(y, taps)[l as usize];
+                            }
+                        }
+                    }
+                    let pair = tables.pair_start[i] as usize + k;
+                    let got = tables.cross[pair * (2 * taps.n - 1) + (d + taps.n as i64 - 1) as usize];
+                    assert!((got - want).abs() < 1e-2, "{i} {j} {d}: {got} {want}");
+                }
+            }
+        }
+    }
+}

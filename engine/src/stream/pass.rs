@@ -1,0 +1,136 @@
+//! One pass over a recording: read, compute and drain overlap, memory is bounded, results come in order.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+};
+
+use super::{
+    blocks::{Block, read_window, window_words},
+    control::{Control, Event},
+};
+use crate::{
+    error::{EngineError, Result},
+    recording::Recording,
+};
+
+/// Blocks that travel together, with their raw windows.
+pub struct Chunk {
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// Raw windows, one after the other, each padded to whole words.
+    pub raw: Vec<u32>,
+    position: usize,
+}
+
+/// How a recording is passed through.
+pub struct Pass<'a> {
+    /// The recording.
+    pub recording: &'a dyn Recording,
+    /// Watches and stops the run.
+    pub control: &'a Control,
+    /// Threads that compute.
+    pub lanes: usize,
+    /// Blocks that travel together.
+    pub blocks_together: usize,
+}
+
+impl Pass<'_> {
+    /// Sends `blocks` through `work` (on several threads) and its results, one a block, through `drain` (on this
+    /// thread, in the order of `blocks`).
+    ///
+    /// # Errors
+    /// The first error of reading, `work` or `drain`, or [`EngineError::Cancelled`].
+    pub fn run<T: Send>(
+        &self,
+        stage: &str,
+        blocks: &[Block],
+        work: impl Fn(&mut Chunk) -> Result<Vec<T>> + Sync,
+        mut drain: impl FnMut(&Block, T) -> Result<()>,
+    ) -> Result<()> {
+        let words = window_words(self.recording.info());
+        let lanes = self.lanes.max(1);
+        let stop = AtomicBool::new(false);
+        let (chunk_sender, chunk_receiver) = mpsc::sync_channel::<Result<Chunk>>(lanes);
+        let chunk_receiver = Mutex::new(chunk_receiver);
+        let (result_sender, result_receiver) = mpsc::sync_channel::<(usize, Vec<Block>, Result<Vec<T>>)>(2 * lanes);
+        let (stop, work, chunk_receiver) = (&stop, &work, &chunk_receiver);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for (position, group) in blocks.chunks(self.blocks_together.max(1)).enumerate() {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let mut raw = vec![0u32; words * group.len()];
+                    let read = group
+                        .iter()
+                        .zip(raw.chunks_exact_mut(words))
+                        .try_for_each(|(block, window)| read_window(self.recording, block, window));
+                    let chunk = match read {
+                        Ok(()) => Ok(Chunk { blocks: group.to_vec(), raw, position }),
+                        Err(error) => Err(EngineError::from(error)),
+                    };
+                    if chunk_sender.send(chunk).is_err() {
+                        return;
+                    }
+                }
+            });
+            for _ in 0..lanes {
+                let result_sender = result_sender.clone();
+                scope.spawn(move || {
+                    loop {
+                        let next = chunk_receiver.lock().expect("not poisoned").recv();
+                        let sent = match next {
+                            Err(_) => return,
+                            Ok(_) if stop.load(Ordering::Relaxed) => continue,
+                            Ok(Err(error)) => result_sender.send((usize::MAX, Vec::new(), Err(error))),
+                            Ok(Ok(mut chunk)) => {
+                                let result = self.control.check().and_then(|()| work(&mut chunk));
+                                result_sender.send((chunk.position, chunk.blocks, result))
+                            }
+                        };
+                        if sent.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(result_sender);
+            let mut waiting = BTreeMap::new();
+            let (mut next, mut done) = (0, 0);
+            let mut outcome = Ok(());
+            for (position, chunk_blocks, result) in result_receiver {
+                if outcome.is_err() {
+                    continue; // let the threads come to their end
+                }
+                match result {
+                    Err(error) => outcome = Err(error),
+                    Ok(values) => {
+                        waiting.insert(position, (chunk_blocks, values));
+                    }
+                }
+                while let Some((chunk_blocks, values)) = waiting.remove(&next) {
+                    next += 1;
+                    done += chunk_blocks.len();
+                    for (block, value) in chunk_blocks.iter().zip(values) {
+                        if outcome.is_ok() {
+                            outcome = drain(block, value);
+                        }
+                    }
+                    self.control.tell(Event::Progress {
+                        stage: stage.into(),
+                        fraction: done as f64 / blocks.len().max(1) as f64,
+                    });
+                }
+                if outcome.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+            outcome
+        })
+    }
+}
