@@ -1,2 +1,57 @@
-//! placeholder
-fn main() {}
+//! The command `somata`: parse, run, report, exit.
+
+mod adapt;
+mod commands;
+mod exit;
+mod messages;
+mod output;
+mod signals;
+
+use clap::{Parser, Subcommand};
+
+/// Raw neural recordings into neurons: spike sorting on any GPU, or on none.
+#[derive(Parser)]
+#[command(name = "somata", version, about, long_about = None, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Simulate a small recording, sort it, and print the scores against the truth
+    Demo(commands::demo::Arguments),
+    /// Sort a raw probe recording into units
+    Sort(commands::sort::Arguments),
+    /// Simulate data with known truth
+    #[command(subcommand)]
+    Simulate(commands::simulate::Arguments),
+    /// Score a sorting against the truth
+    Validate(commands::validate::Arguments),
+    /// Compare two sortings with each other
+    Compare(commands::compare::Arguments),
+    /// Say what a file holds
+    Info(commands::info::Arguments),
+    /// List the devices and what `--device auto` would take
+    Devices(commands::devices::Arguments),
+    /// List all parameters with defaults, units and ranges
+    Params(commands::params::Arguments),
+}
+
+fn main() {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Demo(arguments) => commands::demo::run(&arguments),
+        Command::Sort(arguments) => commands::sort::run(&arguments),
+        Command::Simulate(arguments) => commands::simulate::run(&arguments),
+        Command::Validate(arguments) => commands::validate::run(&arguments),
+        Command::Compare(arguments) => commands::compare::run(&arguments),
+        Command::Info(arguments) => commands::info::run(&arguments),
+        Command::Devices(arguments) => commands::devices::run(&arguments),
+        Command::Params(arguments) => commands::params::run(&arguments),
+    };
+    if let Err(failure) = outcome {
+        messages::print_failure(&failure);
+        std::process::exit(failure.code as i32);
+    }
+}

@@ -96,7 +96,7 @@ kernel! {
         /// First-order section, denominator.
         d1: f32,
     }
-    workgroups(self) { [self.n_channels.div_ceil(64), 1, self.n_blocks] }
+    workgroups(self) { [self.n_channels.div_ceil(64) * self.n_samples.min(1), 1, self.n_blocks] }
 }
 
 kernel! {
@@ -297,11 +297,17 @@ kernel! {
         /// Tiles of [`MATCH_TILE`] samples in a window.
         n_tiles: u32,
     }
-    workgroups(self) { [1, 1, self.n_blocks] }
+    workgroups(self) {
+        assert!(self.n_tiles <= MATCH_MAX_TILES, "the matcher holds windows of 32,768 samples");
+        [1, 1, self.n_blocks]
+    }
 }
 
 /// Samples of a tile of the matcher's two-level maximum.
 pub const MATCH_TILE: u32 = 32;
+
+/// Tiles of a window at most: the workgroup that matches a block keeps the best of each in its own memory.
+pub const MATCH_MAX_TILES: u32 = 1024;
 
 kernel! {
     /// Takes the listed spikes out of the whitened data, in place: the residual.

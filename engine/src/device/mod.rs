@@ -12,6 +12,7 @@ pub mod wgpu_executor;
 use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use commands::{BufferId, Commands, Downloads};
+pub use adapters::DeviceChoice;
 pub use cpu_executor::CpuExecutor;
 pub use wgpu_executor::WgpuExecutor;
 

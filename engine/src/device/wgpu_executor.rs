@@ -349,11 +349,7 @@ impl WgpuExecutor {
     }
 
     /// The buffers of a list, with what the host puts into them under way.
-    fn fill_slots(
-        &self,
-        plans: Vec<BufferPlan>,
-        encoder: &mut wgpu::CommandEncoder,
-    ) -> Result<Vec<Slot>, DeviceError> {
+    fn fill_slots(&self, plans: Vec<BufferPlan>, encoder: &mut wgpu::CommandEncoder) -> Result<Vec<Slot>, DeviceError> {
         let mut slots = Vec::with_capacity(plans.len());
         for plan in plans {
             let bytes = bytes_of(plan.words);
@@ -463,11 +459,8 @@ impl Executor for WgpuExecutor {
             self.check_dispatch(dispatch, &commands.buffers)?;
         }
         let words: Vec<usize> = commands.buffers.iter().map(|plan| plan.words).collect();
-        let pipelines = commands
-            .dispatches
-            .iter()
-            .map(|dispatch| self.pipeline(dispatch.kernel))
-            .collect::<Result<Vec<_>, _>>()?;
+        let pipelines =
+            commands.dispatches.iter().map(|dispatch| self.pipeline(dispatch.kernel)).collect::<Result<Vec<_>, _>>()?;
 
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let slots = self.fill_slots(commands.buffers, &mut encoder)?;
@@ -532,13 +525,12 @@ impl Executor for WgpuExecutor {
                     layout: &pipeline.layout,
                     entries: &entries,
                 });
-                let timestamp_writes = ticks.as_ref().filter(|_| i < timed).map(|(query_set, _, _)| {
-                    wgpu::ComputePassTimestampWrites {
+                let timestamp_writes =
+                    ticks.as_ref().filter(|_| i < timed).map(|(query_set, _, _)| wgpu::ComputePassTimestampWrites {
                         query_set,
                         beginning_of_pass_write_index: Some(2 * i as u32),
                         end_of_pass_write_index: Some(2 * i as u32 + 1),
-                    }
-                });
+                    });
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(dispatch.kernel.stem),
                     timestamp_writes,
@@ -580,11 +572,8 @@ impl Executor for WgpuExecutor {
 
         let mut contents = Vec::with_capacity(ranges.len());
         for (readback, bytes) in &ranges {
-            let view = readback
-                .buffer
-                .slice(..bytes)
-                .get_mapped_range()
-                .map_err(|error| self.failed(format!("{error:?}")))?;
+            let view =
+                readback.buffer.slice(..bytes).get_mapped_range().map_err(|error| self.failed(format!("{error:?}")))?;
             contents.push(bytemuck::pod_collect_to_vec::<u8, u32>(&view));
             drop(view);
             readback.buffer.unmap();

@@ -63,7 +63,7 @@ stage_parameters! {
         /// Distance between the centres of non-rigid windows.
         window_um: f64 = 400.0, "µm", 50.0, 10000.0;
         /// Width of the kernel that interpolates the data between contacts.
-        interpolation_sigma_um: f64 = 20.0, "µm", 2.0, 200.0;
+        interpolation_sigma_um: f64 = 30.0, "µm", 2.0, 200.0;
         /// Displacement (root mean square) below which the data are left as they are.
         min_um: f64 = 1.5, "µm", 0.0, 100.0;
     }

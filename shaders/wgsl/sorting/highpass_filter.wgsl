@@ -31,29 +31,54 @@ struct Params {
 
 const LANES: u32 = 64u;
 
+// What the two sections remember.
+struct State {
+    s1: f32,
+    s2: f32,
+    s3: f32,
+}
+
+// One step of both sections.
+fn filtered(state: ptr<function, State>, v: f32) -> f32 {
+    let y = params.b0 * v + (*state).s1;
+    (*state).s1 = params.b1 * v - params.a1 * y + (*state).s2;
+    (*state).s2 = params.b2 * v - params.a2 * y;
+    let z = params.c0 * y + (*state).s3;
+    (*state).s3 = params.c1 * y - params.d1 * z;
+    return z;
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let c = group.x * LANES + lane;
-    if c >= params.n_channels || params.n_samples == 0u {
+    let n = params.n_samples;
+    if c >= params.n_channels || n == 0u {
         return;
     }
-    let base = group.z * params.n_samples * params.n_channels + c;
+    let base = group.z * n * params.n_channels + c;
     for (var backward = 0u; backward < 2u; backward++) {
-        let first = select(0u, params.n_samples - 1u, backward == 1u);
-        let origin = x[base + first * params.n_channels];
-        var s1 = 0.0;
-        var s2 = 0.0;
-        var s3 = 0.0;
-        for (var step = 0u; step < params.n_samples; step++) {
-            let t = select(step, params.n_samples - 1u - step, backward == 1u);
-            let at = base + t * params.n_channels;
-            let v = x[at] - origin;
-            let y = params.b0 * v + s1;
-            s1 = params.b1 * v - params.a1 * y + s2;
-            s2 = params.b2 * v - params.a2 * y;
-            let z = params.c0 * y + s3;
-            s3 = params.c1 * y - params.d1 * z;
-            x[at] = z;
+        var state = State(0.0, 0.0, 0.0);
+        let origin = x[base + select(0u, n - 1u, backward == 1u) * params.n_channels];
+        // Four samples a turn: their reads do not wait for each other. Steps beyond the end read the last sample
+        // again and write nothing.
+        for (var first = 0u; first < n; first += 4u) {
+            let step = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(n - 1u));
+            let at = base + select(step, (n - 1u) - step, vec4<bool>(backward == 1u)) * params.n_channels;
+            let v = vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]) - origin;
+            let z0 = filtered(&state, v.x);
+            let z1 = filtered(&state, v.y);
+            let z2 = filtered(&state, v.z);
+            let z3 = filtered(&state, v.w);
+            x[at.x] = z0;
+            if first + 1u < n {
+                x[at.y] = z1;
+            }
+            if first + 2u < n {
+                x[at.z] = z2;
+            }
+            if first + 3u < n {
+                x[at.w] = z3;
+            }
         }
     }
 }

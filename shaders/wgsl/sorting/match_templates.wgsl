@@ -12,7 +12,8 @@
 // ONE workgroup of 256 invocations handles one block, since each decision needs the one before; blocks run side by
 // side. Within a decision the invocations share the work: the search for the best tile, the subtraction (pairs times
 // lags), the new maxima (pairs times tiles). The maximum has two levels: per tile of 32 samples and unit in `scratch`,
-// per tile in workgroup memory.
+// per tile in workgroup memory. Short loops are written out: Mesa's software driver ends all loops of an invocation
+// after 65,535 turns in total, of which a decision takes some thirty.
 //
 // scores      [block, unit, time]         consumed
 // unit_table  [3, unit]                   squared norm, precision of the amplitude prior, smallest score worth a look
@@ -28,7 +29,7 @@
 // count       [block]                     spikes; capacity + 1 when the list overflowed
 //
 // Limits: windows of 32,768 samples, 65,536 units, 65,535 spikes a block (beyond, an overflow is reported);
-// n_units * n_samples is a multiple of 4; a unit's refractory periods overlap at most 255 deep; 10.4 KiB of workgroup
+// n_units * n_samples is a multiple of 4; a unit's refractory periods overlap at most 255 deep; 10.1 KiB of workgroup
 // memory.
 
 struct Params {
@@ -65,7 +66,7 @@ const MAX_TILES: u32 = 1024u;
 const MAX_SPIKES: u32 = 65535u;
 const NONE: u32 = 0xffffffffu;
 const SIGN: u32 = 0x80000000u;
-// Lanes that reduce a tile, or walk along a row of the scores, together.
+// Invocations that reduce a tile together.
 const TEAM: u32 = 32u;
 const TEAMS: u32 = 8u;
 
@@ -85,8 +86,6 @@ var<workgroup> tile_best_gain: array<f32, MAX_TILES>;
 var<workgroup> tile_best_unit: array<u32, MAX_TILES>;
 var<workgroup> lane_gain: array<f32, LANES>;
 var<workgroup> lane_item: array<u32, LANES>;
-var<workgroup> team_gain: array<f32, 16>;
-var<workgroup> team_item: array<u32, 16>;
 var<workgroup> chosen_gain: f32;
 var<workgroup> chosen_item: u32;
 // The spike that all invocations work on.
@@ -123,13 +122,9 @@ fn mark(lane: u32, unit: u32, time: u32, add: bool) {
     let begin = row + max(time, params.refractory) - params.refractory;
     let end = row + min(time + params.refractory + 1u, params.n_samples);
     for (var word = begin / 4u + lane; word * 4u < end; word += LANES) {
-        var ones = 0u;
-        for (var byte = 0u; byte < 4u; byte++) {
-            let i = word * 4u + byte;
-            if i >= begin && i < end {
-                ones |= 1u << (8u * byte);
-            }
-        }
+        let from_byte = max(begin, word * 4u) - word * 4u;
+        let to_byte = min(end - word * 4u, 4u);
+        let ones = (0x01010101u << (8u * from_byte)) & (0x01010101u >> (8u * (4u - to_byte)));
         if add {
             scratch[blocked_base + word] += ones;
         } else {
@@ -138,80 +133,150 @@ fn mark(lane: u32, unit: u32, time: u32, add: bool) {
     }
 }
 
-// Subtracts a spike from the scores of all its neighbours. A team walks along the lags of a pair.
-fn subtract(lane: u32, unit: u32, time: u32, amplitude: f32) {
-    let taps = params.n_taps;
-    let begin = max(time + 1u, taps) - taps;
-    let end = min(time + taps, params.n_samples);
-    let skip = begin + taps - 1u - time;
-    for (var pair = pair_start[unit] + lane / TEAM; pair < pair_start[unit + 1u]; pair += TEAMS) {
-        let row = score_base + pair_unit[pair] * params.n_samples + begin;
-        let lags = pair * (2u * taps - 1u) + skip;
-        for (var k = lane % TEAM; k < end - begin; k += TEAM) {
-            scores[row + k] -= amplitude * cross[lags + k];
-        }
+// What one subtraction spans: pairs of the unit, samples of a row, where both begin.
+struct Span {
+    pairs: u32,
+    n_items: u32,
+    width: u32,
+    begin: u32,
+    skip: u32,
+    amplitude: f32,
+}
+
+fn subtract_item(span: Span, item: u32) {
+    if item < span.n_items {
+        let pair = span.pairs + item / span.width;
+        let k = item % span.width;
+        let at = score_base + pair_unit[pair] * params.n_samples + span.begin + k;
+        scores[at] -= span.amplitude * cross[pair * (2u * params.n_taps - 1u) + span.skip + k];
     }
 }
 
-// Looks for the largest gain of one unit in one tile; one invocation.
+// Subtracts a spike from the scores of all its neighbours; neighbouring invocations take neighbouring samples.
+fn subtract(lane: u32, unit: u32, time: u32, amplitude: f32) {
+    var span: Span;
+    span.begin = max(time + 1u, params.n_taps) - params.n_taps;
+    span.width = max(min(time + params.n_taps, params.n_samples), span.begin + 1u) - span.begin;
+    span.skip = span.begin + params.n_taps - 1u - time;
+    span.pairs = pair_start[unit];
+    span.n_items = (pair_start[unit + 1u] - span.pairs) * span.width;
+    span.amplitude = amplitude;
+    for (var item = lane; item < span.n_items; item += 4u * LANES) {
+        subtract_item(span, item);
+        subtract_item(span, item + LANES);
+        subtract_item(span, item + 2u * LANES);
+        subtract_item(span, item + 3u * LANES);
+    }
+}
+
+// The best candidate so far, and which it is: a sample, a unit or a tile.
+struct Best {
+    gain: f32,
+    item: u32,
+}
+
+// Considers sample t of a unit, whose score is b between two others.
+fn consider(best: Best, unit: u32, t: u32, end: u32, low: f32, before: f32, b: f32, after: f32) -> Best {
+    if t < end && b > low && b >= before && b > after && !is_blocked(unit, t) {
+        let gain = gain_of(unit, b);
+        if gain > best.gain {
+            return Best(gain, t);
+        }
+    }
+    return best;
+}
+
+// Looks for the largest gain of one unit in one tile; one invocation, eight samples a turn.
 fn rescan(unit: u32, tile: u32) {
     let begin = max(tile * TILE, max(params.first, 1u));
     let end = min((tile + 1u) * TILE, min(params.last, params.n_samples - 1u));
     let row = score_base + unit * params.n_samples;
     let low = score_min_of(unit);
-    var best = 0.0;
-    var best_time = 0u;
+    var best = Best(0.0, 0u);
     if begin < end {
         var before = scores[row + begin - 1u];
-        var b = scores[row + begin];
-        for (var t = begin; t < end; t++) {
-            let after = scores[row + t + 1u];
-            if b > low && b >= before && b > after && !is_blocked(unit, t) {
-                let gain = gain_of(unit, b);
-                if gain > best {
-                    best = gain;
-                    best_time = t;
-                }
-            }
-            before = b;
-            b = after;
+        var b0 = scores[row + begin];
+        for (var t = begin; t < end; t += 8u) {
+            // Beyond the tile the last sample that is needed stands in; it is not considered.
+            let b1 = scores[row + min(t + 1u, end)];
+            let b2 = scores[row + min(t + 2u, end)];
+            let b3 = scores[row + min(t + 3u, end)];
+            let b4 = scores[row + min(t + 4u, end)];
+            let b5 = scores[row + min(t + 5u, end)];
+            let b6 = scores[row + min(t + 6u, end)];
+            let b7 = scores[row + min(t + 7u, end)];
+            let b8 = scores[row + min(t + 8u, end)];
+            best = consider(best, unit, t, end, low, before, b0, b1);
+            best = consider(best, unit, t + 1u, end, low, b0, b1, b2);
+            best = consider(best, unit, t + 2u, end, low, b1, b2, b3);
+            best = consider(best, unit, t + 3u, end, low, b2, b3, b4);
+            best = consider(best, unit, t + 4u, end, low, b3, b4, b5);
+            best = consider(best, unit, t + 5u, end, low, b4, b5, b6);
+            best = consider(best, unit, t + 6u, end, low, b5, b6, b7);
+            best = consider(best, unit, t + 7u, end, low, b6, b7, b8);
+            before = b7;
+            b0 = b8;
         }
     }
     let slot = tile * params.n_units + unit;
-    scratch[gain_base + slot] = bitcast<u32>(best);
-    scratch[time_base + slot] = best_time;
+    scratch[gain_base + slot] = bitcast<u32>(best.gain);
+    scratch[time_base + slot] = best.item;
+}
+
+// Keeps in entry i the better of entries i and j: the larger gain, then the lower item.
+fn keep_better(i: u32, j: u32) {
+    let a = lane_gain[i];
+    let b = lane_gain[j];
+    if b > a || (b == a && lane_item[j] < lane_item[i]) {
+        lane_gain[i] = b;
+        lane_item[i] = lane_item[j];
+    }
+}
+
+// Considers the best sample of one unit in one tile.
+fn consider_unit(best: Best, tile: u32, unit: u32) -> Best {
+    if unit < params.n_units {
+        let gain = bitcast<f32>(scratch[gain_base + tile * params.n_units + unit]);
+        if gain > best.gain {
+            return Best(gain, unit);
+        }
+    }
+    return best;
 }
 
 // Largest gain over the units of the tiles first_tile..=last_tile; a team a tile. Ends with a barrier.
 fn best_of_tiles(lane: u32, first_tile: u32, last_tile: u32) {
+    let member = lane % TEAM;
     for (var start = first_tile; start <= last_tile; start += TEAMS) {
         let tile = start + lane / TEAM;
-        var best = 0.0;
-        var best_unit = 0u;
+        var best = Best(0.0, NONE);
         if tile <= last_tile {
-            for (var unit = lane % TEAM; unit < params.n_units; unit += TEAM) {
-                let gain = bitcast<f32>(scratch[gain_base + tile * params.n_units + unit]);
-                if gain > best {
-                    best = gain;
-                    best_unit = unit;
-                }
+            for (var unit = member; unit < params.n_units; unit += 4u * TEAM) {
+                best = consider_unit(best, tile, unit);
+                best = consider_unit(best, tile, unit + TEAM);
+                best = consider_unit(best, tile, unit + 2u * TEAM);
+                best = consider_unit(best, tile, unit + 3u * TEAM);
             }
         }
-        lane_gain[lane] = best;
-        lane_item[lane] = best_unit;
+        lane_gain[lane] = best.gain;
+        lane_item[lane] = best.item;
         workgroupBarrier();
-        if lane < TEAMS && start + lane <= last_tile {
-            best = 0.0;
-            best_unit = 0u;
-            for (var i = lane * TEAM; i < (lane + 1u) * TEAM; i++) {
-                let gain = lane_gain[i];
-                if gain > best || (gain == best && gain > 0.0 && lane_item[i] < best_unit) {
-                    best = gain;
-                    best_unit = lane_item[i];
-                }
-            }
-            tile_best_gain[start + lane] = best;
-            tile_best_unit[start + lane] = best_unit;
+        if member < 8u {
+            keep_better(lane, lane + 8u);
+            keep_better(lane, lane + 16u);
+            keep_better(lane, lane + 24u);
+        }
+        workgroupBarrier();
+        if member < 2u {
+            keep_better(lane, lane + 2u);
+            keep_better(lane, lane + 4u);
+            keep_better(lane, lane + 6u);
+        }
+        workgroupBarrier();
+        if member == 0u && tile <= last_tile {
+            keep_better(lane, lane + 1u);
+            tile_best_gain[tile] = lane_gain[lane];
+            tile_best_unit[tile] = lane_item[lane];
         }
         workgroupBarrier();
     }
@@ -222,30 +287,30 @@ fn choose(lane: u32, gain: f32, item: u32) {
     lane_gain[lane] = gain;
     lane_item[lane] = item;
     workgroupBarrier();
+    if lane < 64u {
+        keep_better(lane, lane + 64u);
+        keep_better(lane, lane + 128u);
+        keep_better(lane, lane + 192u);
+    }
+    workgroupBarrier();
     if lane < 16u {
-        var best = lane_gain[lane * 16u];
-        var best_item = lane_item[lane * 16u];
-        for (var i = lane * 16u + 1u; i < lane * 16u + 16u; i++) {
-            if lane_gain[i] > best || (lane_gain[i] == best && lane_item[i] < best_item) {
-                best = lane_gain[i];
-                best_item = lane_item[i];
-            }
-        }
-        team_gain[lane] = best;
-        team_item[lane] = best_item;
+        keep_better(lane, lane + 16u);
+        keep_better(lane, lane + 32u);
+        keep_better(lane, lane + 48u);
+    }
+    workgroupBarrier();
+    if lane < 4u {
+        keep_better(lane, lane + 4u);
+        keep_better(lane, lane + 8u);
+        keep_better(lane, lane + 12u);
     }
     workgroupBarrier();
     if lane == 0u {
-        var best = team_gain[0];
-        var best_item = team_item[0];
-        for (var i = 1u; i < 16u; i++) {
-            if team_gain[i] > best || (team_gain[i] == best && team_item[i] < best_item) {
-                best = team_gain[i];
-                best_item = team_item[i];
-            }
-        }
-        chosen_gain = best;
-        chosen_item = best_item;
+        keep_better(0u, 1u);
+        keep_better(0u, 2u);
+        keep_better(0u, 3u);
+        chosen_gain = lane_gain[0];
+        chosen_item = lane_item[0];
     }
 }
 
@@ -310,6 +375,14 @@ fn sort_list(lane: u32, n: u32, order: u32) {
     }
 }
 
+// Considers the best of one tile.
+fn consider_tile(best: Best, tile: u32) -> Best {
+    if tile < params.n_tiles && tile_best_gain[tile] > best.gain {
+        return Best(tile_best_gain[tile], tile);
+    }
+    return best;
+}
+
 // Takes spikes until no gain passes the threshold. Returns how many, or NONE when the list is full.
 fn pursue(lane: u32, capacity: u32) -> u32 {
     let slots = params.n_tiles * params.n_units;
@@ -320,15 +393,12 @@ fn pursue(lane: u32, capacity: u32) -> u32 {
     storageBarrier();
     best_of_tiles(lane, 0u, params.n_tiles - 1u);
     for (var n = 0u; ; n++) {
-        var gain = params.threshold;
-        var item = NONE;
-        for (var tile = lane; tile < params.n_tiles; tile += LANES) {
-            if tile_best_gain[tile] > gain {
-                gain = tile_best_gain[tile];
-                item = tile;
-            }
-        }
-        choose(lane, gain, item);
+        var best = Best(params.threshold, NONE);
+        best = consider_tile(best, lane);
+        best = consider_tile(best, lane + LANES);
+        best = consider_tile(best, lane + 2u * LANES);
+        best = consider_tile(best, lane + 3u * LANES);
+        choose(lane, best.gain, best.item);
         let tile = workgroupUniformLoad(&chosen_item);
         if tile == NONE {
             return n;

@@ -2,6 +2,8 @@
 //
 //     out[e, j, k] = sum_t x[neighbour[channel_e, j], sample_e - before + t] * basis[k, t]   (0 outside the window)
 //
+// `before` is in two's complement: negative when the events are starts of templates rather than troughs.
+//
 // A workgroup handles one event, then strides over the list; one invocation handles one pair of channel and component
 // at a time. Invocations of one channel read the same samples.
 //

@@ -1,0 +1,94 @@
+//! `somata info`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use somata_io::recording;
+
+use super::sort::InputArguments;
+use crate::{
+    commands::{print, print_json},
+    exit::Outcome,
+};
+
+/// Arguments of `somata info`.
+#[derive(Args)]
+pub struct Arguments {
+    /// A recording: a folder or a file
+    recording: PathBuf,
+    #[command(flatten)]
+    input: InputArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says what a file holds.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let reader = recording::open(&arguments.recording, &arguments.input.open_options())?;
+    let d = reader.description();
+    let probe = d.probe.as_ref();
+    let extent = |pick: fn(&somata_io::probe::Contact) -> f64| {
+        let values: Vec<f64> = probe.iter().flat_map(|probe| &probe.contacts).map(pick).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (low, high)
+    };
+    if arguments.json {
+        return print_json(&json!({
+            "format": d.format,
+            "paths": d.paths,
+            "sampling_frequency_hz": d.sampling_frequency_hz,
+            "n_samples": d.n_samples,
+            "duration_s": d.duration_s(),
+            "n_channels": d.n_channels,
+            "sample_type": d.sample_type.numpy_name(),
+            "gains_uv": d.gains_uv,
+            "segments": d.segments.iter().map(|s| json!({
+                "start_sample": s.start_sample, "n_samples": s.n_samples, "start_time_s": s.start_time_s,
+            })).collect::<Vec<_>>(),
+            "probe": probe.map(|probe| json!({
+                "name": probe.name, "n_contacts": probe.contacts.len(), "n_shanks": probe.n_shanks(),
+            })),
+            "warnings": d.warnings,
+        }));
+    }
+    let mut text = format!(
+        "format     {}\nlength     {:.3} s, {} samples at {} Hz\nchannels   {} of {}\n",
+        d.format,
+        d.duration_s(),
+        d.n_samples,
+        d.sampling_frequency_hz,
+        d.n_channels,
+        d.sample_type.numpy_name(),
+    );
+    let (low, high) = d.gains_uv.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &g| (l.min(g), h.max(g)));
+    text.push_str(&if low == high {
+        format!("gain       {low} µV a step\n")
+    } else {
+        format!("gain       {low} to {high} µV a step\n")
+    });
+    if d.segments.len() > 1 {
+        text.push_str(&format!("segments   {} (pauses between them)\n", d.segments.len()));
+    }
+    match probe {
+        None => text.push_str("probe      none: `somata sort` needs one, give it with `--probe FILE`\n"),
+        Some(probe) => {
+            let ((x0, x1), (y0, y1)) = (extent(|contact| contact.x_um), extent(|contact| contact.y_um));
+            text.push_str(&format!(
+                "probe      {}: {} contacts on {} shank(s), {:.0} × {:.0} µm\n",
+                if probe.name.is_empty() { "unnamed" } else { &probe.name },
+                probe.contacts.len(),
+                probe.n_shanks(),
+                x1 - x0,
+                y1 - y0
+            ));
+        }
+    }
+    for warning in &d.warnings {
+        text.push_str(&format!("warning    {warning}\n"));
+    }
+    print(&text);
+    Ok(())
+}

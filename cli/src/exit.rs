@@ -1,0 +1,123 @@
+//! Exit codes, and the error that carries one.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | finished; finding no units is a valid result |
+//! | 1 | unexpected: a bug |
+//! | 2 | command line or parameters wrong |
+//! | 3 | input missing, unreadable, truncated or unsupported |
+//! | 4 | output exists with other parameters, is locked, or the disk is full |
+//! | 5 | no suitable GPU, or its driver failed |
+//! | 130, 143 | stopped by SIGINT or SIGTERM, after a checkpoint |
+//! | 137 | out of host or device memory |
+
+use somata_engine::{device::DeviceError, error::EngineError, parameters::ParameterError};
+use somata_io::{IoError, IoErrorKind};
+use somata_validation::ValidationError;
+
+/// Why the process ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExitCode {
+    /// A bug.
+    Unexpected = 1,
+    /// Command line or parameters.
+    Usage = 2,
+    /// Input.
+    Input = 3,
+    /// Output.
+    Output = 4,
+    /// Device.
+    Device = 5,
+    /// Memory.
+    Memory = 137,
+    /// SIGINT.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+/// An error for the user: one clear sentence, a hint, an exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub code: ExitCode,
+    /// What is wrong and where.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Result of commands.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+    /// With a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<IoError> for Failure {
+    fn from(error: IoError) -> Self {
+        let code = match error.kind() {
+            IoErrorKind::Input => ExitCode::Input,
+            _ => ExitCode::Output,
+        };
+        Self { code, message: error.to_string(), hint: error.hint() }
+    }
+}
+
+impl From<ParameterError> for Failure {
+    fn from(error: ParameterError) -> Self {
+        Self::new(ExitCode::Usage, error.to_string()).hint("`somata params` lists all parameters")
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        match &error {
+            DeviceError::OutOfMemory { .. } => Self::new(ExitCode::Memory, error.to_string())
+                .hint("use fewer channels at once, a device with more memory, or `--device cpu`"),
+            _ => Self::new(ExitCode::Device, error.to_string())
+                .hint("`somata devices` lists what there is; `--device cpu` needs no GPU"),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Read(error) => Self::new(ExitCode::Input, error.to_string()),
+            EngineError::Input { what, hint } => Self::new(ExitCode::Input, what).hint(hint),
+            EngineError::Parameter(error) => error.into(),
+            EngineError::Device(error) => error.into(),
+            EngineError::Work { action, ref source, .. } => {
+                let code = if action == "write" { ExitCode::Output } else { ExitCode::Input };
+                let hint = match source.kind() {
+                    std::io::ErrorKind::StorageFull => "free some space or give another `--work` folder; the same command then resumes",
+                    _ => "check the permissions of the work folder, or give another with `--work`",
+                };
+                Self::new(code, error.to_string()).hint(hint)
+            }
+            EngineError::Cancelled => Self::new(ExitCode::Interrupted, error.to_string()),
+        }
+    }
+}
+
+impl From<ValidationError> for Failure {
+    fn from(error: ValidationError) -> Self {
+        let code = match &error {
+            ValidationError::BadSpec { .. } => ExitCode::Usage,
+            ValidationError::OutputExists(_) => ExitCode::Output,
+            ValidationError::Io { action, .. } if *action != "read" => ExitCode::Output,
+            _ => ExitCode::Input,
+        };
+        Self::new(code, error.to_string())
+    }
+}

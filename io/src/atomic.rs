@@ -1,0 +1,321 @@
+//! Outputs that are there whole or not at all, and a lock for a folder.
+//!
+//! A result is built under a temporary name beside its final one, flushed to disk and renamed. A job that is killed leaves
+//! nothing under the final name, which is what schedulers look at. The lock is the operating system's: it ends with the process,
+//! however that ends, so a stale lock file never blocks a later run.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::{IoError, name_of};
+
+/// A folder that is built under a temporary name and renamed whole.
+#[derive(Debug)]
+pub struct OutputFolder {
+    final_path: PathBuf,
+    partial_path: PathBuf,
+    replace: bool,
+    committed: bool,
+}
+
+impl OutputFolder {
+    /// Creates `.NAME.partial-PID` beside `final_path`; missing parents are created.
+    ///
+    /// With `replace`, what is at `final_path` is swapped out on [`OutputFolder::commit`]; without, it is an error unless it is an
+    /// empty folder, which workflow managers like to create beforehand.
+    ///
+    /// # Errors
+    /// When `final_path` exists and `replace` is false, or the folder cannot be created.
+    pub fn create(final_path: &Path, replace: bool) -> Result<OutputFolder, IoError> {
+        if !replace && is_taken(final_path) {
+            return Err(IoError::Exists {
+                path: final_path.to_owned(),
+            });
+        }
+        let partial_path = sibling(final_path, "partial");
+        if let Some(parent) = partial_path.parent() {
+            fs::create_dir_all(parent).map_err(|source| IoError::write(parent, source))?;
+        }
+        if partial_path.exists() {
+            // The process ids of a killed run and of this one are equal: what it left is of no use.
+            fs::remove_dir_all(&partial_path)
+                .map_err(|source| IoError::write(&partial_path, source))?;
+        }
+        fs::create_dir(&partial_path).map_err(|source| IoError::write(&partial_path, source))?;
+        Ok(OutputFolder {
+            final_path: final_path.to_owned(),
+            partial_path,
+            replace,
+            committed: false,
+        })
+    }
+
+    /// The temporary folder to write into.
+    pub fn path(&self) -> &Path {
+        &self.partial_path
+    }
+
+    /// The name that the folder will have.
+    pub fn final_path(&self) -> &Path {
+        &self.final_path
+    }
+
+    /// Flushes everything to disk and gives the folder its final name.
+    ///
+    /// # Errors
+    /// When a flush or rename fails; what was at the final name is then put back.
+    pub fn commit(mut self) -> Result<(), IoError> {
+        sync_tree(&self.partial_path)?;
+        let failed = |source| IoError::write(&self.final_path, source);
+        let old = sibling(&self.final_path, "replaced");
+        let had_old = self.final_path.symlink_metadata().is_ok();
+        if had_old {
+            if !self.replace && is_taken(&self.final_path) {
+                return Err(IoError::Exists {
+                    path: self.final_path.clone(),
+                });
+            }
+            if old.exists() {
+                fs::remove_dir_all(&old).map_err(|source| IoError::write(&old, source))?;
+            }
+            fs::rename(&self.final_path, &old).map_err(failed)?;
+        }
+        if let Err(source) = fs::rename(&self.partial_path, &self.final_path) {
+            if had_old {
+                let _ = fs::rename(&old, &self.final_path);
+            }
+            return Err(failed(source));
+        }
+        self.committed = true;
+        sync_parent(&self.final_path);
+        if had_old {
+            let removed = if old.is_dir() {
+                fs::remove_dir_all(&old)
+            } else {
+                fs::remove_file(&old)
+            };
+            removed.map_err(|source| IoError::write(&old, source))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OutputFolder {
+    fn drop(&mut self) {
+        if !self.committed {
+            let _ = fs::remove_dir_all(&self.partial_path);
+        }
+    }
+}
+
+/// Writes `bytes` to `path` so that a reader sees the old file or the whole new one.
+///
+/// # Errors
+/// When the temporary file cannot be written or renamed; the old file is then untouched.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), IoError> {
+    let failed = |source| IoError::write(path, source);
+    let partial = sibling(path, "partial");
+    let written = File::create(&partial).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(source) = written.and_then(|()| fs::rename(&partial, path)) {
+        let _ = fs::remove_file(&partial);
+        return Err(failed(source));
+    }
+    sync_parent(path);
+    Ok(())
+}
+
+/// An exclusive lock on a folder, held while this value lives.
+#[derive(Debug)]
+pub struct FolderLock {
+    file: File,
+}
+
+impl FolderLock {
+    /// Takes the lock `folder/.lock` and writes process id, host and start time into it.
+    ///
+    /// # Errors
+    /// [`IoError::Locked`] when another process (or another lock of this one) holds it; a write error otherwise.
+    pub fn acquire(folder: &Path) -> Result<FolderLock, IoError> {
+        let path = folder.join(".lock");
+        let failed = |source| IoError::write(&path, source);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let told = (&mut file).take(1000).read_to_string(&mut holder).is_ok()
+                    && !holder.trim().is_empty();
+                let holder = if told {
+                    holder.trim().replace('\n', ", ")
+                } else {
+                    "another process".to_owned()
+                };
+                return Err(IoError::Locked { path, holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let started_s = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let text = format!(
+            "process {}\nhost {}\nstarted {started_s} s after 1970\n",
+            std::process::id(),
+            host_name()
+        );
+        file.set_len(0)
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.sync_data())
+            .map_err(failed)?;
+        Ok(FolderLock { file })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // The file stays: removing it would race with a process that has just opened it and waits for the lock.
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+/// The machine's name, as far as std and the environment tell.
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Whether something other than an empty folder is at `path`.
+fn is_taken(path: &Path) -> bool {
+    let is_empty_folder = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    path.symlink_metadata().is_ok() && !is_empty_folder()
+}
+
+/// `.NAME.KIND-PID` beside `path`.
+fn sibling(path: &Path, kind: &str) -> PathBuf {
+    path.with_file_name(format!(".{}.{kind}-{}", name_of(path), std::process::id()))
+}
+
+/// Flushes every file and folder below `folder`.
+fn sync_tree(folder: &Path) -> Result<(), IoError> {
+    let failed = |source| IoError::write(folder, source);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() && !path.is_symlink() {
+            sync_tree(&path)?;
+        } else if path.is_file() {
+            let synced = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.sync_all());
+            synced.map_err(|source| IoError::write(&path, source))?;
+        }
+    }
+    sync_folder(folder);
+    Ok(())
+}
+
+/// Flushes the folder that holds `path`, so that a rename survives a power cut.
+fn sync_parent(path: &Path) {
+    if let Some(parent) = path.parent() {
+        sync_folder(if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        });
+    }
+}
+
+/// Flushes a folder's own entry; not every file system can, which is no reason to fail.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::IoErrorKind;
+
+    #[test]
+    fn nothing_is_left_when_a_folder_is_not_committed() {
+        let base = tempfile::tempdir().unwrap();
+        let target = base.path().join("deep/out");
+        let output = OutputFolder::create(&target, false).unwrap();
+        fs::write(output.path().join("a"), "x").unwrap();
+        drop(output);
+        assert!(!target.exists());
+        assert_eq!(fs::read_dir(base.path().join("deep")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_is_replaced_only_when_asked() {
+        let base = tempfile::tempdir().unwrap();
+        let target = base.path().join("out");
+        for text in ["old", "new"] {
+            let output = OutputFolder::create(&target, true).unwrap();
+            fs::create_dir(output.path().join("inner")).unwrap();
+            fs::write(output.path().join("inner/a"), text).unwrap();
+            output.commit().unwrap();
+            assert_eq!(fs::read_to_string(target.join("inner/a")).unwrap(), text);
+        }
+        let error = OutputFolder::create(&target, false).unwrap_err();
+        assert!(matches!(error, IoError::Exists { .. }));
+        assert_eq!(error.kind(), IoErrorKind::Output);
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_empty_folder_may_wait_at_the_final_name() {
+        let base = tempfile::tempdir().unwrap();
+        let target = base.path().join("out");
+        fs::create_dir(&target).unwrap();
+        let output = OutputFolder::create(&target, false).unwrap();
+        fs::write(output.path().join("a"), "x").unwrap();
+        output.commit().unwrap();
+        assert!(target.join("a").is_file());
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_written_whole() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("manifest.json");
+        write_file(&path, b"one").unwrap();
+        write_file(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+        assert!(write_file(&base.path().join("no/such"), b"x").is_err());
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_and_says_who_holds_it() {
+        let base = tempfile::tempdir().unwrap();
+        let lock = FolderLock::acquire(base.path()).unwrap();
+        let error = FolderLock::acquire(base.path()).unwrap_err();
+        assert_eq!(error.kind(), IoErrorKind::Locked);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("process {}", std::process::id())),
+            "{error}"
+        );
+        drop(lock);
+        FolderLock::acquire(base.path()).unwrap();
+    }
+}

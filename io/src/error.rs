@@ -1,0 +1,356 @@
+//! What can go wrong with a file, as one enum.
+//!
+//! Each variant says what and where (path, byte, line or key); [`IoError::hint`] says what to do. [`IoError::kind`] is all that
+//! the command needs to choose an exit code: input (3) or output, lock, disk full (4).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The family of an [`IoError`], for exit codes.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum IoErrorKind {
+    /// An input is missing, unreadable, truncated or not supported.
+    Input,
+    /// An output cannot be written, or exists already.
+    Output,
+    /// The disk of an output is full.
+    DiskFull,
+    /// Another process holds the folder.
+    Locked,
+}
+
+/// Anything that reading or writing files can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IoError {
+    /// There is nothing at this path.
+    #[error("`{}` does not exist", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The operating system refused to open or read an input.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The input.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused to create, write or rename an output.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file ends before the samples or header that it promises.
+    #[error("`{}` is truncated: it should have {expected_bytes} bytes and has {found_bytes}", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that a header or the layout asks for.
+        expected_bytes: u64,
+        /// Bytes there are.
+        found_bytes: u64,
+    },
+    /// The samples do not fill whole frames.
+    #[error(
+        "`{}` has {data_bytes} bytes of samples, which is not a multiple of {frame_bytes} ({n_channels} channels × {sample_bytes} bytes)",
+        path.display()
+    )]
+    NotWholeFrames {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of samples, after any header.
+        data_bytes: u64,
+        /// Bytes of one frame.
+        frame_bytes: u64,
+        /// Channels in the file.
+        n_channels: usize,
+        /// Bytes of one sample.
+        sample_bytes: usize,
+    },
+    /// The sample type is not one that is read.
+    #[error("`{}` has samples of type `{dtype}`, which is not supported", path.display())]
+    UnknownDtype {
+        /// The file that names the type.
+        path: PathBuf,
+        /// The name that was given.
+        dtype: String,
+    },
+    /// A key that is needed is absent.
+    #[error("`{}` has no `{key}`", path.display())]
+    MissingKey {
+        /// The header or JSON file.
+        path: PathBuf,
+        /// The absent key.
+        key: String,
+    },
+    /// A key is there but its value makes no sense.
+    #[error("`{}`: `{key}` is `{value}`, expected {expected}", path.display())]
+    BadValue {
+        /// The header or JSON file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value, shortened.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A header or table cannot be parsed.
+    #[error("`{}`, {place}: {what}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Byte, line or key.
+        place: String,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The probe does not fit the recording's channels.
+    #[error("the probe in `{}` does not fit the recording: {what}", path.display())]
+    ProbeMismatch {
+        /// The file that holds the probe.
+        path: PathBuf,
+        /// In which way.
+        what: String,
+    },
+    /// The probe itself makes no sense.
+    #[error("the probe in `{}` is not usable: {what}", path.display())]
+    ProbeGeometry {
+        /// The file that holds the probe.
+        path: PathBuf,
+        /// In which way.
+        what: String,
+    },
+    /// No reader knows this path.
+    #[error("`{}` is not a recording that somata knows: {seen}", path.display())]
+    Unrecognised {
+        /// The path.
+        path: PathBuf,
+        /// What was looked at and seen.
+        seen: String,
+    },
+    /// Several recordings are possible at this path.
+    #[error("`{}` holds more than one recording: {}", path.display(), candidates.join(", "))]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+        /// Their names.
+        candidates: Vec<String>,
+    },
+    /// A fact that the file cannot tell was not given.
+    #[error("`{}` is a bare binary file: {} must be given", path.display(), missing.join(", "))]
+    NeedOptions {
+        /// The file.
+        path: PathBuf,
+        /// The options, as the user types them.
+        missing: Vec<String>,
+    },
+    /// Samples beyond the end were asked for.
+    #[error("samples {start_sample} to {end_sample} were asked for, the recording has {n_samples}")]
+    OutOfRange {
+        /// First sample asked for.
+        start_sample: u64,
+        /// One past the last sample asked for.
+        end_sample: u64,
+        /// Samples in the recording.
+        n_samples: u64,
+    },
+    /// A buffer given to a reader does not hold whole frames.
+    #[error("a buffer of {buffer_bytes} bytes does not hold whole frames of {frame_bytes} bytes")]
+    BufferNotWholeFrames {
+        /// Bytes of the buffer.
+        buffer_bytes: usize,
+        /// Bytes of one frame.
+        frame_bytes: usize,
+    },
+    /// Arrays given to a writer do not fit each other.
+    #[error("cannot write `{}`: {what}", path.display())]
+    BadTables {
+        /// The output.
+        path: PathBuf,
+        /// Which arrays, and their lengths.
+        what: String,
+    },
+    /// The output is there already and replacing it was not asked for.
+    #[error("`{}` exists already", path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// Another process works in the folder.
+    #[error("`{}` is in use by {holder}", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, as the lock file says.
+        holder: String,
+    },
+}
+
+impl IoError {
+    /// Which family this belongs to.
+    pub fn kind(&self) -> IoErrorKind {
+        match self {
+            IoError::Write { source, .. } if is_disk_full(source) => IoErrorKind::DiskFull,
+            IoError::Write { .. } | IoError::Exists { .. } | IoError::BadTables { .. } => {
+                IoErrorKind::Output
+            }
+            IoError::Locked { .. } => IoErrorKind::Locked,
+            _ => IoErrorKind::Input,
+        }
+    }
+
+    /// What the user can do, as one or two sentences.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            IoError::Missing { .. } => "check the path".to_owned(),
+            IoError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "check the permissions of the file".to_owned()
+            }
+            IoError::Read { .. } => "the file may be on a disk or network mount that was lost".to_owned(),
+            IoError::Write { source, .. } if is_disk_full(source) => {
+                "the disk or quota is full: free some space or write to another folder".to_owned()
+            }
+            IoError::Write { .. } => "check that the folder exists and can be written".to_owned(),
+            IoError::Truncated { .. } => "the copy may be incomplete: copy the file again".to_owned(),
+            IoError::NotWholeFrames { .. } => {
+                "the file may be truncated, or the number of channels, the sample type or the header's length may be wrong"
+                    .to_owned()
+            }
+            IoError::UnknownDtype { .. } => {
+                format!("the supported types are {}", crate::recording::SUPPORTED_DTYPES.join(", "))
+            }
+            IoError::MissingKey { path, .. } | IoError::BadValue { path, .. } | IoError::Malformed { path, .. } => {
+                format!("`{}` may be damaged, or written by a version that is not known yet", name_of(path))
+            }
+            IoError::ProbeMismatch { .. } => "give the probe of this recording with `--probe`".to_owned(),
+            IoError::ProbeGeometry { .. } => {
+                "correct the probe file, or give another one with `--probe`; `-1` in `device_channel_indices` marks a contact \
+                 without a channel"
+                    .to_owned()
+            }
+            IoError::Unrecognised { .. } => {
+                "give a folder with `recording.bin` and `recording.json`, a folder saved by SpikeInterface, a SpikeGLX \
+                 `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--channels` and \
+                 `--dtype`"
+                    .to_owned()
+            }
+            IoError::Ambiguous { .. } => "give the path of one of them".to_owned(),
+            IoError::NeedOptions { missing, .. } => format!("add {}", missing.join(" ")),
+            IoError::Exists { .. } => "choose another folder, or replace it with `--force`".to_owned(),
+            IoError::Locked { .. } => "wait until the other run has ended, or choose another folder".to_owned(),
+            IoError::OutOfRange { .. } | IoError::BufferNotWholeFrames { .. } | IoError::BadTables { .. } => return None,
+        };
+        Some(text)
+    }
+
+    /// A failed read of `path`; an absent file becomes [`IoError::Missing`].
+    pub(crate) fn read(path: &Path, source: io::Error) -> IoError {
+        if source.kind() == io::ErrorKind::NotFound {
+            IoError::Missing {
+                path: path.to_owned(),
+            }
+        } else {
+            IoError::Read {
+                path: path.to_owned(),
+                source,
+            }
+        }
+    }
+
+    /// A failed write of `path`.
+    pub(crate) fn write(path: &Path, source: io::Error) -> IoError {
+        IoError::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// A value that makes no sense; a long value is cut.
+    pub(crate) fn bad_value(
+        path: &Path,
+        key: &str,
+        value: impl std::fmt::Display,
+        expected: &str,
+    ) -> IoError {
+        let mut value = value.to_string();
+        if value.chars().count() > 60 {
+            value = value.chars().take(57).chain("...".chars()).collect();
+        }
+        IoError::BadValue {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            value,
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// A parse failure.
+    pub(crate) fn malformed(
+        path: &Path,
+        place: impl Into<String>,
+        what: impl Into<String>,
+    ) -> IoError {
+        IoError::Malformed {
+            path: path.to_owned(),
+            place: place.into(),
+            what: what.into(),
+        }
+    }
+
+    /// An absent key.
+    pub(crate) fn missing_key(path: &Path, key: &str) -> IoError {
+        IoError::MissingKey {
+            path: path.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+}
+
+/// The last part of a path, for messages.
+pub(crate) fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Whether the operating system says that the disk or the quota is full.
+fn is_disk_full(source: &io::Error) -> bool {
+    matches!(
+        source.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_other_write_errors() {
+        // 28 is ENOSPC on Linux and macOS.
+        #[cfg(unix)]
+        {
+            let full = IoError::write(Path::new("out"), io::Error::from_raw_os_error(28));
+            assert_eq!(full.kind(), IoErrorKind::DiskFull);
+            assert!(full.hint().unwrap().contains("full"));
+        }
+        let denied = IoError::write(
+            Path::new("out"),
+            io::Error::from(io::ErrorKind::PermissionDenied),
+        );
+        assert_eq!(denied.kind(), IoErrorKind::Output);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_in_the_message() {
+        let error = IoError::bad_value(Path::new("a.meta"), "k", "x".repeat(1000), "a number");
+        assert!(error.to_string().len() < 200);
+    }
+}

@@ -1,0 +1,4 @@
+//! Sortings out.
+
+pub mod phy;
+mod phy_params;

@@ -1,0 +1,22 @@
+//! Scores: how close a result is to the truth.
+//!
+//! - [`sorting`]: units and spikes against the truth, as SpikeInterface's `GroundTruthComparison` counts them.
+//! - [`two_sortings`]: two sortings against each other, as its `SymmetricSortingComparison` does.
+//! - [`match_counts`]: how many spikes of each pair of units coincide, the base of every score of a sorting.
+//! - [`assignment`]: the best one-to-one pairing of units.
+//! - [`collision`]: how many of the spikes that overlap in time and space were found.
+//! - [`motion`]: how far an estimate of drift is from the true displacement.
+//! - [`phy_spikes`]: spikes of a phy folder.
+
+pub mod assignment;
+pub mod collision;
+pub mod match_counts;
+pub mod motion;
+pub mod phy_spikes;
+pub mod sorting;
+mod spike_trains;
+#[cfg(test)]
+mod stored_cases;
+pub mod two_sortings;
+
+pub use spike_trains::SpikeTrains;

@@ -1,0 +1,32 @@
+//! Does every kernel equal its twin? Both play the same commands on random input of awkward sizes.
+//!
+//! Without a GPU adapter, software ones included, a test says `ignored: no adapter` and passes; with
+//! `SOMATA_REQUIRE_ADAPTER=1` it fails, so that continuous integration cannot skip it by accident. One test binary,
+//! because linking costs more than running.
+
+mod both;
+mod every_kernel_is_paired;
+mod executors;
+mod fits_default_limits;
+mod random;
+mod translates;
+
+mod common {
+    mod decode_samples;
+}
+
+mod sorting {
+    mod common_reference;
+    mod convolve_shapes;
+    mod detect_peaks;
+    mod highpass_filter;
+    mod localize_peaks;
+    mod match_templates;
+    mod phase_shift;
+    mod project_features;
+    mod score_footprints;
+    mod score_templates;
+    mod subtract_templates;
+    mod sum_waveforms;
+    mod whiten;
+}
