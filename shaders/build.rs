@@ -16,10 +16,17 @@ fn main() {
     let mut table = String::from("pub(crate) static SOURCES: &[KernelSource] = &[\n");
     for area in ["common", "sorting", "imaging"] {
         let folder = Path::new("wgsl").join(area);
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        let mut files: Vec<_> = entries.map(|entry| entry.expect("readable folder").path()).collect();
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.expect("readable folder").path())
+            .collect();
         files.sort();
-        for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "wgsl")) {
+        for file in files.iter().filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "wgsl")
+        }) {
             table.push_str(&describe(area, file));
         }
     }
@@ -31,14 +38,30 @@ fn main() {
 /// One row of the table for one kernel file.
 fn describe(area: &str, file: &Path) -> String {
     let text = fs::read_to_string(file).expect("readable kernel");
-    let module = wgsl::parse_str(&text)
-        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &file.display().to_string())));
+    let module = wgsl::parse_str(&text).unwrap_or_else(|error| {
+        panic!(
+            "{}",
+            error.emit_to_string_with_path(&text, &file.display().to_string())
+        )
+    });
     Validator::new(ValidationFlags::all(), Capabilities::empty())
         .validate(&module)
-        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &file.display().to_string())));
-    let entry = module.entry_points.iter().find(|entry| entry.name == "main").unwrap_or_else(|| {
-        panic!("{}: a kernel needs one entry point called `main`", file.display());
-    });
+        .unwrap_or_else(|error| {
+            panic!(
+                "{}",
+                error.emit_to_string_with_path(&text, &file.display().to_string())
+            )
+        });
+    let entry = module
+        .entry_points
+        .iter()
+        .find(|entry| entry.name == "main")
+        .unwrap_or_else(|| {
+            panic!(
+                "{}: a kernel needs one entry point called `main`",
+                file.display()
+            );
+        });
     let mut bindings: Vec<_> = module
         .global_variables
         .iter()
@@ -55,16 +78,26 @@ fn describe(area: &str, file: &Path) -> String {
         );
         let access = match variable.space {
             AddressSpace::Uniform => {
-                assert!(index == 0, "{}: the uniform `params` is binding 0", file.display());
+                assert!(
+                    index == 0,
+                    "{}: the uniform `params` is binding 0",
+                    file.display()
+                );
                 params_size = module.types[variable.ty].inner.size(module.to_ctx());
                 continue;
             }
-            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => "ReadWrite",
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
+                "ReadWrite"
+            }
             AddressSpace::Storage { .. } => "Read",
             space => panic!("{}: unexpected address space {space:?}", file.display()),
         };
         let name = variable.name.as_deref().unwrap_or("unnamed");
-        write!(rows, "BindingInfo {{ name: {name:?}, access: BindingAccess::{access} }}, ").expect("string");
+        write!(
+            rows,
+            "BindingInfo {{ name: {name:?}, access: BindingAccess::{access} }}, "
+        )
+        .expect("string");
     }
     let stem = file.file_stem().expect("has a stem").to_string_lossy();
     let path = fs::canonicalize(file).expect("exists");

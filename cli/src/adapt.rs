@@ -27,14 +27,26 @@ impl OpenRecording {
         let Some(probe) = &description.probe else {
             return Err(Failure::new(
                 ExitCode::Input,
-                format!("`{}` does not say where its {} contacts are", path.display(), description.n_channels),
+                format!(
+                    "`{}` does not say where its {} contacts are",
+                    path.display(),
+                    description.n_channels
+                ),
             )
-            .hint("give a probe with `--probe FILE` (probeinterface JSON, or a Blackrock `.cmp` map)"));
+            .hint(
+                "give a probe with `--probe FILE` (probeinterface JSON, or a Blackrock `.cmp` map)",
+            ));
         };
-        if let Some(c) = (0..description.n_channels)
-            .find(|&c| !description.gains_uv[c].is_finite() || !description.offsets_uv[c].is_finite())
-        {
-            return Err(Failure::new(ExitCode::Input, format!("channel {c} of `{}` has a gain or offset that is not finite", path.display())));
+        if let Some(c) = (0..description.n_channels).find(|&c| {
+            !description.gains_uv[c].is_finite() || !description.offsets_uv[c].is_finite()
+        }) {
+            return Err(Failure::new(
+                ExitCode::Input,
+                format!(
+                    "channel {c} of `{}` has a gain or offset that is not finite",
+                    path.display()
+                ),
+            ));
         }
         let mut identity = serde_json::to_string(&probe_identity(description)).expect("plain data");
         for file in &description.paths {
@@ -47,7 +59,10 @@ impl OpenRecording {
                 .segments
                 .iter()
                 .filter(|segment| segment.n_samples > 0)
-                .map(|segment| Segment { start: segment.start_sample, n_samples: segment.n_samples })
+                .map(|segment| Segment {
+                    start: segment.start_sample,
+                    n_samples: segment.n_samples,
+                })
                 .collect(),
             sample_type: match description.sample_type {
                 recording::SampleType::I16 => SampleType::I16,
@@ -61,7 +76,11 @@ impl OpenRecording {
             contacts: probe
                 .contacts
                 .iter()
-                .map(|contact| Contact { x_um: contact.x_um, y_um: contact.y_um, shank: contact.shank })
+                .map(|contact| Contact {
+                    x_um: contact.x_um,
+                    y_um: contact.y_um,
+                    shank: contact.shank,
+                })
                 .collect(),
             identity,
         };
@@ -96,8 +115,9 @@ impl Recording for OpenRecording {
         &self.info
     }
     fn read(&self, start: u64, frames: &mut [u8]) -> Result<(), ReadError> {
-        self.reader
-            .read(start, frames)
-            .map_err(|error| ReadError { message: error.to_string(), source: Some(Box::new(error)) })
+        self.reader.read(start, frames).map_err(|error| ReadError {
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        })
     }
 }

@@ -53,7 +53,11 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure without a hint.
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
     }
     /// With a hint.
     #[must_use]
@@ -69,7 +73,11 @@ impl From<IoError> for Failure {
             IoErrorKind::Input => ExitCode::Input,
             _ => ExitCode::Output,
         };
-        Self { code, message: error.to_string(), hint: error.hint() }
+        Self {
+            code,
+            message: error.to_string(),
+            hint: error.hint(),
+        }
     }
 }
 
@@ -97,10 +105,18 @@ impl From<EngineError> for Failure {
             EngineError::Input { what, hint } => Self::new(ExitCode::Input, what).hint(hint),
             EngineError::Parameter(error) => error.into(),
             EngineError::Device(error) => error.into(),
-            EngineError::Work { action, ref source, .. } => {
-                let code = if action == "write" { ExitCode::Output } else { ExitCode::Input };
+            EngineError::Work {
+                action, ref source, ..
+            } => {
+                let code = if action == "write" {
+                    ExitCode::Output
+                } else {
+                    ExitCode::Input
+                };
                 let hint = match source.kind() {
-                    std::io::ErrorKind::StorageFull => "free some space or give another `--work` folder; the same command then resumes",
+                    std::io::ErrorKind::StorageFull => {
+                        "free some space or give another `--work` folder; the same command then resumes"
+                    }
                     _ => "check the permissions of the work folder, or give another with `--work`",
                 };
                 Self::new(code, error.to_string()).hint(hint)

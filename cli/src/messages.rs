@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{IsTerminal, Write},
     path::Path,
-    sync::{Mutex, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,14 +33,20 @@ impl Messages {
         let events: Option<Mutex<Box<dyn Write + Send>>> = match events {
             None => None,
             Some(path) if path.as_os_str() == "-" => Some(Mutex::new(Box::new(std::io::stdout()))),
-            Some(path) => Some(Mutex::new(Box::new(File::create(path).map_err(|error| {
-                Failure::new(ExitCode::Output, format!("could not write `{}`: {error}", path.display()))
-            })?))),
+            Some(path) => Some(Mutex::new(Box::new(File::create(path).map_err(
+                |error| {
+                    Failure::new(
+                        ExitCode::Output,
+                        format!("could not write `{}`: {error}", path.display()),
+                    )
+                },
+            )?))),
         };
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(1000);
             bar.set_style(
-                ProgressStyle::with_template("{msg:22} {wide_bar} {percent:>3}% {eta:>5}").expect("a valid template"),
+                ProgressStyle::with_template("{msg:22} {wide_bar} {percent:>3}% {eta:>5}")
+                    .expect("a valid template"),
             );
             bar
         });
@@ -74,8 +83,16 @@ impl Messages {
                 }
             }
             Event::Warning { message } => self.line(&format!("warning: {message}")),
-            Event::StageDone { stage, seconds, resumed } => {
-                let how = if *resumed { "from the work folder".into() } else { format!("{seconds:.1} s") };
+            Event::StageDone {
+                stage,
+                seconds,
+                resumed,
+            } => {
+                let how = if *resumed {
+                    "from the work folder".into()
+                } else {
+                    format!("{seconds:.1} s")
+                };
                 self.line(&format!("{stage:<22} {how}"));
             }
         }
@@ -110,16 +127,22 @@ impl Messages {
 
 /// Prints a failure the way every command does.
 pub fn print_failure(failure: &Failure) {
-    let (red, plain) = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+    let (red, plain) = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    {
         ("\x1b[31m", "\x1b[0m")
     } else {
         ("", "")
     };
-    eprintln!("{red}error:{plain} {}", failure.message.trim_end_matches('.'));
+    eprintln!(
+        "{red}error:{plain} {}",
+        failure.message.trim_end_matches('.')
+    );
     if let Some(hint) = &failure.hint {
         eprintln!("\nhint: {hint}");
     }
     if failure.code == ExitCode::Unexpected {
-        eprintln!("\nhint: this is a bug; please attach the command line, this message and the log to an issue");
+        eprintln!(
+            "\nhint: this is a bug; please attach the command line, this message and the log to an issue"
+        );
     }
 }

@@ -88,17 +88,31 @@ pub fn manifest(
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(folder: &Path, recording: &OpenRecording, result: &SortingResult, manifest: &Value, log: &str) -> Outcome {
+pub fn write(
+    folder: &Path,
+    recording: &OpenRecording,
+    result: &SortingResult,
+    manifest: &Value,
+    log: &str,
+) -> Outcome {
     write_sorting(&folder.join("phy"), recording, result)?;
     write_file(&folder.join("metrics.csv"), metrics_csv(result).as_bytes())?;
     if let Some(motion) = &result.motion_estimate {
-        write_file(&folder.join("motion.csv"), motion_csv(motion, result.motion.is_some()).as_bytes())?;
+        write_file(
+            &folder.join("motion.csv"),
+            motion_csv(motion, result.motion.is_some()).as_bytes(),
+        )?;
     }
     let segments = &recording.description().segments;
     if segments.len() > 1 {
         let mut text = String::from("start_sample,n_samples,start_time_s\n");
         for segment in segments {
-            writeln!(text, "{},{},{}", segment.start_sample, segment.n_samples, segment.start_time_s).expect("string");
+            writeln!(
+                text,
+                "{},{},{}",
+                segment.start_sample, segment.n_samples, segment.start_time_s
+            )
+            .expect("string");
         }
         write_file(&folder.join("segments.csv"), text.as_bytes())?;
     }
@@ -116,14 +130,31 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
         Some(raw) if !raw.columns.is_empty() => raw.columns[channel],
         _ => channel,
     };
-    let channel_map: Vec<i32> = result.channels.iter().map(|&channel| column(channel) as i32).collect();
-    let positions: Vec<[f32; 2]> =
-        result.geometry.contacts.iter().map(|contact| [contact.x_um as f32, contact.y_um as f32]).collect();
-    let shanks: Vec<i32> = result.geometry.contacts.iter().map(|contact| contact.shank as i32).collect();
+    let channel_map: Vec<i32> = result
+        .channels
+        .iter()
+        .map(|&channel| column(channel) as i32)
+        .collect();
+    let positions: Vec<[f32; 2]> = result
+        .geometry
+        .contacts
+        .iter()
+        .map(|contact| [contact.x_um as f32, contact.y_um as f32])
+        .collect();
+    let shanks: Vec<i32> = result
+        .geometry
+        .contacts
+        .iter()
+        .map(|contact| contact.shank as i32)
+        .collect();
     let taps = result.taps.n;
     let time_major = |pick: fn(&somata_engine::sorting::Unit) -> &Vec<f32>| {
         let mut out = vec![0.0f32; n_units * taps * n_channels];
-        for (unit, out) in result.units.iter().zip(out.chunks_exact_mut((taps * n_channels).max(1))) {
+        for (unit, out) in result
+            .units
+            .iter()
+            .zip(out.chunks_exact_mut((taps * n_channels).max(1)))
+        {
             for (c, row) in pick(unit).chunks_exact(taps).enumerate() {
                 for (t, &value) in row.iter().enumerate() {
                     out[t * n_channels + c] = value;
@@ -132,15 +163,26 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
         }
         out
     };
-    let (n_local, n_pcs) = result.features.as_ref().map_or((1, 1), |file| (file.n_neighbours, file.n_components));
-    let feature_channels =
-        if n_units == 0 { Vec::new() } else { result.feature_channels.clone() };
-    let clusters: Vec<i32> = result.spike_units.iter().map(|&unit| unit as i32).collect();
-    let amplitudes: Vec<f64> = result.spike_amplitudes.iter().map(|&amplitude| f64::from(amplitude)).collect();
-    let column_of = |name: &str, value: &dyn Fn(&somata_engine::sorting::Unit) -> String| ClusterColumn {
-        name: name.into(),
-        values: result.units.iter().map(value).collect(),
+    let (n_local, n_pcs) = result
+        .features
+        .as_ref()
+        .map_or((1, 1), |file| (file.n_neighbours, file.n_components));
+    let feature_channels = if n_units == 0 {
+        Vec::new()
+    } else {
+        result.feature_channels.clone()
     };
+    let clusters: Vec<i32> = result.spike_units.iter().map(|&unit| unit as i32).collect();
+    let amplitudes: Vec<f64> = result
+        .spike_amplitudes
+        .iter()
+        .map(|&amplitude| f64::from(amplitude))
+        .collect();
+    let column_of =
+        |name: &str, value: &dyn Fn(&somata_engine::sorting::Unit) -> String| ClusterColumn {
+            name: name.into(),
+            values: result.units.iter().map(value).collect(),
+        };
     let templates = time_major(|unit| &unit.template);
     let templates_uv = time_major(|unit| &unit.template_uv);
     let similar = similarity(&templates, n_units, taps * n_channels);
@@ -167,8 +209,12 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
         spike_positions: &result.spike_positions_um,
         cluster_columns: vec![
             column_of("group", &|unit| unit.label.name().into()),
-            column_of("Amplitude", &|unit| format!("{:.1}", unit.metrics.amplitude_median_uv.abs())),
-            column_of("ContamPct", &|unit| format!("{:.1}", 100.0 * unit.metrics.rp_contamination)),
+            column_of("Amplitude", &|unit| {
+                format!("{:.1}", unit.metrics.amplitude_median_uv.abs())
+            }),
+            column_of("ContamPct", &|unit| {
+                format!("{:.1}", 100.0 * unit.metrics.rp_contamination)
+            }),
             column_of("snr", &|unit| format!("{:.2}", unit.metrics.snr)),
         ],
     };
@@ -177,15 +223,18 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
         let reader = scope.spawn(move || {
             result.for_each_feature(|row| {
                 // [neighbour, component] in the file, [component, neighbour] in phy.
-                let turned: Vec<f32> =
-                    (0..n_pcs).flat_map(|k| (0..n_local).map(move |j| row[j * n_pcs + k])).collect();
+                let turned: Vec<f32> = (0..n_pcs)
+                    .flat_map(|k| (0..n_local).map(move |j| row[j * n_pcs + k]))
+                    .collect();
                 // A closed channel means that the writer failed; it reports why.
                 let _ = sender.send(Ok(turned));
                 Ok(())
             })
         });
         write_phy(folder, &tables, &mut receiver.into_iter())?;
-        reader.join().map_err(|_| Failure::new(ExitCode::Unexpected, "the feature reader panicked"))??;
+        reader
+            .join()
+            .map_err(|_| Failure::new(ExitCode::Unexpected, "the feature reader panicked"))??;
         Ok(())
     })
 }
@@ -194,7 +243,9 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
 fn similarity(templates: &[f32], n: usize, length: usize) -> Vec<f32> {
     let row = |u: usize| &templates[u * length..(u + 1) * length];
     let dot = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| x * y).sum::<f32>();
-    let norm: Vec<f32> = (0..n).map(|u| dot(u, u).sqrt().max(f32::MIN_POSITIVE)).collect();
+    let norm: Vec<f32> = (0..n)
+        .map(|u| dot(u, u).sqrt().max(f32::MIN_POSITIVE))
+        .collect();
     let mut out = vec![0.0; n * n];
     for a in 0..n {
         for b in 0..=a {
@@ -211,7 +262,13 @@ fn metrics_csv(result: &SortingResult) -> String {
         "unit_id,label,main_channel,x_um,y_um,shank,template_norm,n_spikes,firing_rate_hz,presence_ratio,snr,\
          isi_violations_count,isi_violations_ratio,rp_contamination,amplitude_median_uv,amplitude_cutoff\n",
     );
-    let number = |value: f64| if value.is_finite() { format!("{value:.6}") } else { String::new() };
+    let number = |value: f64| {
+        if value.is_finite() {
+            format!("{value:.6}")
+        } else {
+            String::new()
+        }
+    };
     for (id, unit) in result.units.iter().enumerate() {
         let m = &unit.metrics;
         writeln!(
@@ -249,7 +306,11 @@ fn motion_csv(motion: &Motion, corrected: bool) -> String {
     for (t, time) in motion.time_s.iter().enumerate() {
         write!(text, "{time:.4}").expect("string");
         for d in 0..n {
-            let value = if corrected { motion.displacement_um[t * n + d] } else { 0.0 };
+            let value = if corrected {
+                motion.displacement_um[t * n + d]
+            } else {
+                0.0
+            };
             write!(text, ",{value:.4}").expect("string");
         }
         text.push('\n');
@@ -273,7 +334,9 @@ pub fn estimate_disk(n_channels: usize, duration_s: f64) -> u64 {
 }
 
 fn seconds_since_epoch() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 /// Largest resident memory of this process so far, where the system tells.

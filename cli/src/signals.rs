@@ -23,7 +23,11 @@ impl Signals {
         for signal in [SIGINT, SIGTERM] {
             // The second signal finds the value set, and the process ends at once.
             let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                128 + signal,
+                Arc::clone(&again),
+            )?;
             signal_hook::flag::register(signal, again)?;
             signal_hook::flag::register_usize(signal, Arc::clone(&received), signal as usize)?;
         }
@@ -44,6 +48,7 @@ impl Signals {
         } else {
             ExitCode::Interrupted
         };
-        Failure::new(code, "stopped on request").hint("the same command goes on from the last finished stage")
+        Failure::new(code, "stopped on request")
+            .hint("the same command goes on from the last finished stage")
     }
 }

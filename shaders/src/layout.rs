@@ -115,7 +115,7 @@ kernel! {
 }
 
 kernel! {
-    /// Sparse matrix times samples: whitening, alone or with motion interpolation folded in;
+    /// Sparse matrix times samples: whitening;
     /// `[block, time, channel]` to `[block, channel, time]`.
     sorting / whiten => WhitenParams {
         /// Blocks that travel together.
@@ -128,6 +128,21 @@ kernel! {
         n_neighbours: u32,
     }
     workgroups(self) { [self.n_samples.div_ceil(32), self.n_channels.div_ceil(32), self.n_blocks] }
+}
+
+kernel! {
+    /// The whitened field moved back to where the tissue was: `[block, channel, time]`.
+    sorting / interpolate_motion => InterpolateMotionParams {
+        /// Blocks that travel together.
+        n_blocks: u32,
+        /// Samples of a window.
+        n_samples: u32,
+        /// Channels.
+        n_channels: u32,
+        /// Entries of a row of the matrix.
+        n_neighbours: u32,
+    }
+    workgroups(self) { [self.n_samples.div_ceil(256), self.n_channels, self.n_blocks] }
 }
 
 kernel! {
@@ -360,6 +375,7 @@ pub const LAYOUTS: &[(&str, usize)] = &[
     HighpassFilterParams::LAYOUT,
     CommonReferenceParams::LAYOUT,
     WhitenParams::LAYOUT,
+    InterpolateMotionParams::LAYOUT,
     ConvolveShapesParams::LAYOUT,
     ScoreFootprintsParams::LAYOUT,
     DetectPeaksParams::LAYOUT,

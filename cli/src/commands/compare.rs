@@ -31,7 +31,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if arguments.json {
         return print_json(&comparison);
     }
-    let mut text = format!("{:>8} {:>8} {:>9} {:>8} {:>8}\n", "first", "second", "agreement", "spikes", "spikes");
+    let mut text = format!(
+        "{:>8} {:>8} {:>9} {:>8} {:>8}\n",
+        "first", "second", "agreement", "spikes", "spikes"
+    );
     for pair in &comparison.pairs {
         text.push_str(&format!(
             "{:>8} {:>8} {:>9.3} {:>8} {:>8}\n",

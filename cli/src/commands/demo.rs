@@ -11,7 +11,9 @@ use somata_validation::simulate::{
 
 use super::{
     print,
-    sort::{Arguments as SortArguments, InputArguments, RunArguments, parameters, result_key, sort_to},
+    sort::{
+        Arguments as SortArguments, InputArguments, RunArguments, parameters, result_key, sort_to,
+    },
     validate::{score, table},
 };
 use crate::{
@@ -51,11 +53,20 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let write = |folder: &PathBuf| write_recording(&spec, folder, &mut |_| ());
     if recording_folder.exists() {
         std::fs::remove_dir_all(&recording_folder).map_err(|error| {
-            Failure::new(ExitCode::Output, format!("could not replace `{}`: {error}", recording_folder.display()))
+            Failure::new(
+                ExitCode::Output,
+                format!(
+                    "could not replace `{}`: {error}",
+                    recording_folder.display()
+                ),
+            )
         })?;
     }
     std::fs::create_dir_all(&arguments.out).map_err(|error| {
-        Failure::new(ExitCode::Output, format!("could not make `{}`: {error}", arguments.out.display()))
+        Failure::new(
+            ExitCode::Output,
+            format!("could not make `{}`: {error}", arguments.out.display()),
+        )
     })?;
     write(&recording_folder)?;
     print(&format!(
@@ -85,7 +96,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         dry_run: false,
         force: true,
     };
-    let choice = arguments.device.parse().map_err(|error: String| Failure::new(ExitCode::Usage, error))?;
+    let choice = arguments
+        .device
+        .parse()
+        .map_err(|error: String| Failure::new(ExitCode::Usage, error))?;
     let recording = OpenRecording::open(&recording_folder, &sort.input.open_options())?;
     let parameters = parameters(&sort.run)?;
     let key = result_key(&recording, &parameters)?;
@@ -94,8 +108,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let scores = score(&result_folder, &recording_folder, false)?;
     print(&format!("\nscores against the truth\n{}", table(&scores)));
     print("\nunits\n");
-    let metrics = std::fs::read_to_string(result_folder.join("metrics.csv"))
-        .map_err(|error| Failure::new(ExitCode::Unexpected, format!("could not read back the metrics: {error}")))?;
+    let metrics = std::fs::read_to_string(result_folder.join("metrics.csv")).map_err(|error| {
+        Failure::new(
+            ExitCode::Unexpected,
+            format!("could not read back the metrics: {error}"),
+        )
+    })?;
     print(&unit_table(&metrics));
     print(&format!(
         "\nfiles in `{}`\n  phy/           for phy (`phy template-gui params.py`), SpikeInterface and others\n  \
@@ -110,11 +128,22 @@ pub fn run(arguments: &Arguments) -> Outcome {
 
 /// The most telling columns of metrics.csv, aligned.
 fn unit_table(csv: &str) -> String {
-    let wanted = ["unit_id", "label", "main_channel", "y_um", "n_spikes", "firing_rate_hz", "snr", "isi_violations_ratio"];
+    let wanted = [
+        "unit_id",
+        "label",
+        "main_channel",
+        "y_um",
+        "n_spikes",
+        "firing_rate_hz",
+        "snr",
+        "isi_violations_ratio",
+    ];
     let mut lines = csv.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let columns: Vec<usize> =
-        wanted.iter().filter_map(|name| header.iter().position(|column| column == name)).collect();
+    let columns: Vec<usize> = wanted
+        .iter()
+        .filter_map(|name| header.iter().position(|column| column == name))
+        .collect();
     let mut text: String = wanted.iter().map(|name| format!("{name:>21}")).collect();
     text.push('\n');
     for line in lines {

@@ -42,7 +42,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut text = format!("cpu  {threads} threads\n");
     for adapter in &found {
-        let software = if adapter.is_software { "  (software: only taken when asked for)" } else { "" };
+        let software = if adapter.is_software {
+            "  (software: only taken when asked for)"
+        } else {
+            ""
+        };
         text.push_str(&format!("{adapter}  {}{software}\n", adapter.driver));
     }
     text.push_str(&format!("`--device auto` takes: {auto}\n"));

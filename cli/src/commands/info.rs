@@ -30,7 +30,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let d = reader.description();
     let probe = d.probe.as_ref();
     let extent = |pick: fn(&somata_io::probe::Contact) -> f64| {
-        let values: Vec<f64> = probe.iter().flat_map(|probe| &probe.contacts).map(pick).collect();
+        let values: Vec<f64> = probe
+            .iter()
+            .flat_map(|probe| &probe.contacts)
+            .map(pick)
+            .collect();
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         (low, high)
@@ -63,22 +67,39 @@ pub fn run(arguments: &Arguments) -> Outcome {
         d.n_channels,
         d.sample_type.numpy_name(),
     );
-    let (low, high) = d.gains_uv.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &g| (l.min(g), h.max(g)));
+    let (low, high) = d
+        .gains_uv
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &g| {
+            (l.min(g), h.max(g))
+        });
     text.push_str(&if low == high {
         format!("gain       {low} µV a step\n")
     } else {
         format!("gain       {low} to {high} µV a step\n")
     });
     if d.segments.len() > 1 {
-        text.push_str(&format!("segments   {} (pauses between them)\n", d.segments.len()));
+        text.push_str(&format!(
+            "segments   {} (pauses between them)\n",
+            d.segments.len()
+        ));
     }
     match probe {
-        None => text.push_str("probe      none: `somata sort` needs one, give it with `--probe FILE`\n"),
+        None => {
+            text.push_str("probe      none: `somata sort` needs one, give it with `--probe FILE`\n")
+        }
         Some(probe) => {
-            let ((x0, x1), (y0, y1)) = (extent(|contact| contact.x_um), extent(|contact| contact.y_um));
+            let ((x0, x1), (y0, y1)) = (
+                extent(|contact| contact.x_um),
+                extent(|contact| contact.y_um),
+            );
             text.push_str(&format!(
                 "probe      {}: {} contacts on {} shank(s), {:.0} × {:.0} µm\n",
-                if probe.name.is_empty() { "unnamed" } else { &probe.name },
+                if probe.name.is_empty() {
+                    "unnamed"
+                } else {
+                    &probe.name
+                },
                 probe.contacts.len(),
                 probe.n_shanks(),
                 x1 - x0,

@@ -35,11 +35,20 @@ pub fn run(arguments: &Arguments) -> Outcome {
             stage = parameter.stage;
             print(&format!("\n[{stage}]\n"));
         }
-        let unit = if parameter.unit.is_empty() { String::new() } else { format!(" {}", parameter.unit) };
+        let unit = if parameter.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", parameter.unit)
+        };
         let setting = format!("{} = {}", parameter.name, parameter.default);
-        print(&format!("{setting:<34}{} ({} to {}{unit})\n", parameter.help, parameter.range.0, parameter.range.1));
+        print(&format!(
+            "{setting:<34}{} ({} to {}{unit})\n",
+            parameter.help, parameter.range.0, parameter.range.1
+        ));
     }
-    print("\nSet one with `--set stage.name=value`, or several in a TOML file with `--params FILE`.\n");
+    print(
+        "\nSet one with `--set stage.name=value`, or several in a TOML file with `--params FILE`.\n",
+    );
     Ok(())
 }
 
@@ -57,7 +66,12 @@ pub fn markdown() -> String {
         }
         text.push_str(&format!(
             "| `{}` | {} | {} | {} to {} | {} |\n",
-            parameter.name, parameter.default, parameter.unit, parameter.range.0, parameter.range.1, parameter.help
+            parameter.name,
+            parameter.default,
+            parameter.unit,
+            parameter.range.0,
+            parameter.range.1,
+            parameter.help
         ));
     }
     text
@@ -68,6 +82,9 @@ mod tests {
     #[test]
     fn the_reference_page_is_current() {
         let page = include_str!("../../../docs/reference/parameters.md");
-        assert!(page == super::markdown(), "run `cargo run -- params --markdown > docs/reference/parameters.md`");
+        assert!(
+            page == super::markdown(),
+            "run `cargo run -- params --markdown > docs/reference/parameters.md`"
+        );
     }
 }

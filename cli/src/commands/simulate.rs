@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use somata_validation::simulate::{spec::{RecordingKind, RecordingSpec}, write::write_recording};
+use somata_validation::simulate::{
+    spec::{RecordingKind, RecordingSpec},
+    write::write_recording,
+};
 
 use crate::{
     commands::print,
@@ -54,9 +57,13 @@ pub struct RecordingArguments {
 /// Simulates and writes.
 pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments::Recording(arguments) = arguments;
-    let kind: RecordingKind = arguments.kind.parse().map_err(|error: somata_validation::ValidationError| {
-        Failure::new(ExitCode::Usage, error.to_string())
-    })?;
+    let kind: RecordingKind =
+        arguments
+            .kind
+            .parse()
+            .map_err(|error: somata_validation::ValidationError| {
+                Failure::new(ExitCode::Usage, error.to_string())
+            })?;
     let mut spec = RecordingSpec::new(kind);
     spec.n_channels = arguments.channels.unwrap_or(spec.n_channels);
     spec.n_units = arguments.units.unwrap_or(spec.n_units);

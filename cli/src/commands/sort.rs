@@ -131,8 +131,11 @@ pub struct Arguments {
 /// Runs `somata sort`.
 pub fn run(arguments: &Arguments) -> Outcome {
     let parameters = parameters(&arguments.run)?;
-    let choice: DeviceChoice =
-        arguments.run.device.parse().map_err(|error: String| Failure::new(ExitCode::Usage, error))?;
+    let choice: DeviceChoice = arguments
+        .run
+        .device
+        .parse()
+        .map_err(|error: String| Failure::new(ExitCode::Usage, error))?;
     let recording = OpenRecording::open(&arguments.recording, &arguments.input.open_options())?;
     let threads = threads(&arguments.run, recording.info().n_channels())?;
     let key = result_key(&recording, &parameters)?;
@@ -143,7 +146,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         if arguments.run.json {
             return print_json(&manifest);
         }
-        print(&format!("already complete: `{}`\n", arguments.out.display()));
+        print(&format!(
+            "already complete: `{}`\n",
+            arguments.out.display()
+        ));
         return Ok(());
     }
     let manifest = sort_to(arguments, &recording, &parameters, &choice, threads, &key)?;
@@ -165,18 +171,40 @@ pub fn sort_to(
     threads: usize,
     key: &str,
 ) -> Outcome<Value> {
-    let messages = Arc::new(Messages::new(arguments.run.quiet, arguments.run.events.as_deref())?);
+    let messages = Arc::new(Messages::new(
+        arguments.run.quiet,
+        arguments.run.events.as_deref(),
+    )?);
     let shown = Arc::clone(&messages);
     let control = Arc::new(Control::new(Box::new(move |event| shown.show(event))));
-    let signals = Signals::watch(&control)
-        .map_err(|error| Failure::new(ExitCode::Unexpected, format!("could not watch signals: {error}")))?;
-    let work = arguments.work.clone().unwrap_or_else(|| beside(&arguments.out, "work"));
+    let signals = Signals::watch(&control).map_err(|error| {
+        Failure::new(
+            ExitCode::Unexpected,
+            format!("could not watch signals: {error}"),
+        )
+    })?;
+    let work = arguments
+        .work
+        .clone()
+        .unwrap_or_else(|| beside(&arguments.out, "work"));
     // Fail now, not after an hour, when the output cannot be written.
     let output = OutputFolder::create(&arguments.out, arguments.force)?;
+    std::fs::create_dir_all(&work).map_err(|error| {
+        Failure::new(
+            ExitCode::Output,
+            format!(
+                "could not make the work folder `{}`: {error}",
+                work.display()
+            ),
+        )
+        .hint("check the permissions of its parent, or give another with `--work`")
+    })?;
     let lock = FolderLock::acquire(&work)?;
     let executor = adapters::open(choice, threads)?;
     // The pool can only be made once; a second sort in one process keeps the first one's threads.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
     for warning in &recording.description().warnings {
         control.warn(warning.clone());
     }
@@ -187,7 +215,12 @@ pub fn sort_to(
         ));
     }
     let checkpoints = work.join("checkpoints");
-    let options = SortOptions { executor: executor.as_ref(), control: &control, work: &checkpoints };
+    let options = SortOptions {
+        executor: executor.as_ref(),
+        control: &control,
+        work: &checkpoints,
+        blocks_together: arguments.run.chunk_blocks,
+    };
     let start = std::time::Instant::now();
     let result = sort(recording.as_ref(), parameters, options).map_err(|error| match error {
         EngineError::Cancelled => signals.failure(),
@@ -197,13 +230,33 @@ pub fn sort_to(
     let result = result?;
     let seconds = start.elapsed().as_secs_f64();
     messages.line(&summary(&result, recording.info().duration_s(), seconds));
-    let manifest = output::manifest(recording, parameters, key, executor.as_ref(), &control, &result, seconds);
-    output::write(output.path(), recording, &result, &manifest, &messages.log())?;
+    let manifest = output::manifest(
+        recording,
+        parameters,
+        key,
+        executor.as_ref(),
+        &control,
+        &result,
+        seconds,
+    );
+    output::write(
+        output.path(),
+        recording,
+        &result,
+        &manifest,
+        &messages.log(),
+    )?;
     output.commit()?;
     drop(lock);
     if !arguments.keep_work && arguments.work.is_none() {
         std::fs::remove_dir_all(&work).map_err(|error| {
-            Failure::new(ExitCode::Output, format!("the result is complete, but `{}` could not be removed: {error}", work.display()))
+            Failure::new(
+                ExitCode::Output,
+                format!(
+                    "the result is complete, but `{}` could not be removed: {error}",
+                    work.display()
+                ),
+            )
         })?;
     }
     messages.line(&format!("result in `{}`", arguments.out.display()));
@@ -220,7 +273,11 @@ pub fn beside(folder: &Path, suffix: &str) -> PathBuf {
 
 /// One line on a result.
 fn summary(result: &SortingResult, duration_s: f64, seconds: f64) -> String {
-    let good = result.units.iter().filter(|unit| unit.label == somata_engine::sorting::result::Label::Good).count();
+    let good = result
+        .units
+        .iter()
+        .filter(|unit| unit.label == somata_engine::sorting::result::Label::Good)
+        .count();
     format!(
         "{} units ({good} good) with {} spikes; {duration_s:.1} s of recording in {seconds:.1} s ({:.1} × real time)",
         result.units.len(),
@@ -236,26 +293,40 @@ fn summary(result: &SortingResult, duration_s: f64, seconds: f64) -> String {
 pub fn parameters(run: &RunArguments) -> Outcome<SortingParameters> {
     let mut parameters = SortingParameters::default();
     if let Some(path) = &run.params {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::new(ExitCode::Usage, format!("could not read `{}`: {error}", path.display())))?;
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error| Failure::new(ExitCode::Usage, format!("`{}` is not TOML: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("could not read `{}`: {error}", path.display()),
+            )
+        })?;
+        let table: toml::Table = text.parse().map_err(|error| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("`{}` is not TOML: {error}", path.display()),
+            )
+        })?;
         for (stage, values) in &table {
             let Some(values) = values.as_table() else {
-                return Err(Failure::new(ExitCode::Usage, format!("`{stage}` in `{}` is not a table", path.display()))
-                    .hint("write `[stage]` and below it `name = value`"));
+                return Err(Failure::new(
+                    ExitCode::Usage,
+                    format!("`{stage}` in `{}` is not a table", path.display()),
+                )
+                .hint("write `[stage]` and below it `name = value`"));
             };
             for (name, value) in values {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 parameters.set(&format!("{stage}.{name}"), &text)?;
             }
         }
     }
     for setting in &run.settings {
         let Some((name, value)) = setting.split_once('=') else {
-            return Err(Failure::new(ExitCode::Usage, format!("`--set {setting}` has no `=`"))
-                .hint("write `--set stage.name=value`"));
+            return Err(
+                Failure::new(ExitCode::Usage, format!("`--set {setting}` has no `=`"))
+                    .hint("write `--set stage.name=value`"),
+            );
         };
         parameters.set(name.trim(), value)?;
     }
@@ -264,13 +335,21 @@ pub fn parameters(run: &RunArguments) -> Outcome<SortingParameters> {
 
 /// Threads that are asked for, as few as the memory allows.
 fn threads(run: &RunArguments, n_channels: usize) -> Outcome<usize> {
-    let slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|text| text.parse().ok());
+    let slurm = std::env::var("SLURM_CPUS_PER_TASK")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
     let wanted = run.threads.or(slurm).unwrap_or(all).max(1);
-    let Some(memory) = &run.memory else { return Ok(wanted) };
-    let budget = parse_bytes(memory)
-        .ok_or_else(|| Failure::new(ExitCode::Usage, format!("`--memory {memory}` is not a size"))
-        .hint("write for example 800MB or 4GB"))?;
+    let Some(memory) = &run.memory else {
+        return Ok(wanted);
+    };
+    let budget = parse_bytes(memory).ok_or_else(|| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("`--memory {memory}` is not a size"),
+        )
+        .hint("write for example 800MB or 4GB")
+    })?;
     (1..=wanted).rev().find(|&threads| output::estimate_memory(n_channels, threads) <= budget).ok_or_else(|| {
         Failure::new(
             ExitCode::Memory,
@@ -287,7 +366,9 @@ fn threads(run: &RunArguments, n_channels: usize) -> Outcome<usize> {
 /// `4GB`, `800MB`, `1073741824`.
 fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_uppercase();
-    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let number: f64 = text[..number_end].parse().ok()?;
     let unit = match text[number_end..].trim() {
         "" | "B" => 1.0,
@@ -333,11 +414,16 @@ fn existing(out: &Path, key: &str, force: bool) -> Outcome<Option<Value>> {
         }
         return Err(Failure::new(
             ExitCode::Output,
-            format!("`{}` holds a result of another recording, version or parameters", out.display()),
+            format!(
+                "`{}` holds a result of another recording, version or parameters",
+                out.display()
+            ),
         )
         .hint("choose another `--out`, or replace it with `--force`"));
     }
-    let empty = out.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    let empty = out
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_none());
     if empty && std::fs::remove_dir(out).is_ok() {
         // Some schedulers make the folder before they start the command.
         return Ok(None);
@@ -345,8 +431,11 @@ fn existing(out: &Path, key: &str, force: bool) -> Outcome<Option<Value>> {
     if force {
         return Ok(None);
     }
-    Err(Failure::new(ExitCode::Output, format!("`{}` exists and is not a result of somata", out.display()))
-        .hint("choose another `--out`, or replace it with `--force`"))
+    Err(Failure::new(
+        ExitCode::Output,
+        format!("`{}` exists and is not a result of somata", out.display()),
+    )
+    .hint("choose another `--out`, or replace it with `--force`"))
 }
 
 fn dry_run(
@@ -361,7 +450,11 @@ fn dry_run(
     let mut stages = vec!["survey".to_owned(), "detection".into(), "motion".into()];
     for round in 1..=rounds {
         stages.push(format!("templates {round}"));
-        stages.push(if round < rounds { format!("matching {round}") } else { "last matching".into() });
+        stages.push(if round < rounds {
+            format!("matching {round}")
+        } else {
+            "last matching".into()
+        });
     }
     stages.push("curation".into());
     let plan = json!({

@@ -59,7 +59,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
 /// The folder with the phy files of a result.
 pub fn phy_folder(result: &Path) -> PathBuf {
     let inside = result.join("phy");
-    if inside.is_dir() { inside } else { result.to_path_buf() }
+    if inside.is_dir() {
+        inside
+    } else {
+        result.to_path_buf()
+    }
 }
 
 /// Reads a result and its truth and compares them.
@@ -67,32 +71,57 @@ pub fn phy_folder(result: &Path) -> PathBuf {
 /// # Errors
 /// When either cannot be read.
 pub fn score(result: &Path, truth: &Path, good_only: bool) -> Outcome<Scores> {
-    let truth_file = if truth.is_dir() { truth.join("truth.npz") } else { truth.to_path_buf() };
+    let truth_file = if truth.is_dir() {
+        truth.join("truth.npz")
+    } else {
+        truth.to_path_buf()
+    };
     let truth = read_truth(&truth_file)?;
     let phy = phy_folder(result);
     let mut tested: SpikeTrains = read_phy_spikes(&phy)?;
     if good_only {
         let labels = read_phy_labels(&phy)?;
-        tested = tested.filtered(|id| labels.iter().any(|(unit, label)| *unit == id && label == "good"));
+        tested = tested.filtered(|id| {
+            labels
+                .iter()
+                .any(|(unit, label)| *unit == id && label == "good")
+        });
     }
     let trains = truth.spike_trains();
     let sorting = compare_to_ground_truth(&trains, &tested);
     let collisions = collision_recall(&trains, &tested, &sorting, &truth.locations_of(&trains));
-    let motion = read_motion(&result.join("motion.csv"))?.and_then(|estimate| motion_error(&truth.displacement, &estimate));
-    Ok(Scores { sorting, collisions, motion })
+    let motion = read_motion(&result.join("motion.csv"))?
+        .and_then(|estimate| motion_error(&truth.displacement, &estimate));
+    Ok(Scores {
+        sorting,
+        collisions,
+        motion,
+    })
 }
 
 /// The displacement that a result has, if it has one.
 fn read_motion(path: &Path) -> Outcome<Option<Displacement>> {
-    let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
-    let bad = || Failure::new(ExitCode::Input, format!("`{}` is not a table of displacements", path.display()));
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(None);
+    };
+    let bad = || {
+        Failure::new(
+            ExitCode::Input,
+            format!("`{}` is not a table of displacements", path.display()),
+        )
+    };
     let number = |text: &str| text.trim().parse::<f64>().map_err(|_| bad());
     let mut lines = text.lines();
     let header = lines.next().ok_or_else(bad)?;
     let depth_bins_um = header
         .split(',')
         .skip(1)
-        .map(|name| number(name.trim_start_matches("displacement_um_at_").trim_end_matches("_um")))
+        .map(|name| {
+            number(
+                name.trim_start_matches("displacement_um_at_")
+                    .trim_end_matches("_um"),
+            )
+        })
         .collect::<Outcome<Vec<f64>>>()?;
     let (mut time_bins_s, mut values_um) = (Vec::new(), Vec::new());
     for line in lines {
@@ -103,7 +132,11 @@ fn read_motion(path: &Path) -> Outcome<Option<Displacement>> {
         time_bins_s.push(row[0]);
         values_um.push(row[1..].to_vec());
     }
-    Ok((!time_bins_s.is_empty()).then_some(Displacement { time_bins_s, depth_bins_um, values_um }))
+    Ok((!time_bins_s.is_empty()).then_some(Displacement {
+        time_bins_s,
+        depth_bins_um,
+        values_um,
+    }))
 }
 
 /// Scores for people.
@@ -129,7 +162,10 @@ pub fn table(scores: &Scores) -> String {
         ));
     }
     if let Some(motion) = &scores.motion {
-        text.push_str(&format!("motion error      {:.2} µm median, {:.2} µm rms\n", motion.median_abs_um, motion.rms_um));
+        text.push_str(&format!(
+            "motion error      {:.2} µm median, {:.2} µm rms\n",
+            motion.median_abs_um, motion.rms_um
+        ));
     }
     text
 }

@@ -58,7 +58,11 @@ pub struct AdapterInfo {
 
 impl fmt::Display for AdapterInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {} ({}, {}", self.index, self.name, self.backend, self.device_type)?;
+        write!(
+            f,
+            "[{}] {} ({}, {}",
+            self.index, self.name, self.backend, self.device_type
+        )?;
         if let Some(pci) = &self.pci_bus_id {
             write!(f, ", {pci}")?;
         }
@@ -88,11 +92,17 @@ impl FromStr for DeviceChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         Ok(match text.to_ascii_lowercase().as_str() {
-            "" => return Err("a device is `auto`, `cpu`, `gpu`, a number, a PCI address or a name".into()),
+            "" => {
+                return Err(
+                    "a device is `auto`, `cpu`, `gpu`, a number, a PCI address or a name".into(),
+                );
+            }
             "auto" => DeviceChoice::Auto,
             "cpu" => DeviceChoice::Cpu,
             "gpu" => DeviceChoice::Gpu,
-            lower => lower.parse().map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index),
+            lower => lower
+                .parse()
+                .map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index),
         })
     }
 }
@@ -134,13 +144,18 @@ fn adapters() -> Vec<(wgpu::Adapter, AdapterInfo)> {
             let lower = info.name.to_ascii_lowercase();
             let described = AdapterInfo {
                 index,
-                is_software: device_type == DeviceType::Cpu || SOFTWARE_NAMES.iter().any(|name| lower.contains(name)),
+                is_software: device_type == DeviceType::Cpu
+                    || SOFTWARE_NAMES.iter().any(|name| lower.contains(name)),
                 name: info.name,
                 backend: info.backend.to_string(),
-                driver: format!("{} {}", info.driver, info.driver_info).trim().into(),
+                driver: format!("{} {}", info.driver, info.driver_info)
+                    .trim()
+                    .into(),
                 device_type,
                 pci_bus_id: Some(info.device_pci_bus_id).filter(|id| !id.is_empty()),
-                max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+                max_binding_bytes: limits
+                    .max_storage_buffer_binding_size
+                    .min(limits.max_buffer_size),
             };
             (adapter, described)
         })
@@ -166,7 +181,11 @@ fn rank(info: &AdapterInfo) -> (bool, u8, bool, usize) {
 }
 
 fn suits_auto(info: &AdapterInfo) -> bool {
-    !info.is_software && matches!(info.device_type, DeviceType::Discrete | DeviceType::Integrated)
+    !info.is_software
+        && matches!(
+            info.device_type,
+            DeviceType::Discrete | DeviceType::Integrated
+        )
 }
 
 fn suits(choice: &DeviceChoice, info: &AdapterInfo) -> bool {
@@ -176,15 +195,24 @@ fn suits(choice: &DeviceChoice, info: &AdapterInfo) -> bool {
         DeviceChoice::Gpu => true,
         DeviceChoice::Index(index) => info.index == *index,
         DeviceChoice::Name(name) => {
-            info.pci_bus_id.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(name))
-                || info.name.to_ascii_lowercase().contains(&name.to_ascii_lowercase())
+            info.pci_bus_id
+                .as_ref()
+                .is_some_and(|id| id.eq_ignore_ascii_case(name))
+                || info
+                    .name
+                    .to_ascii_lowercase()
+                    .contains(&name.to_ascii_lowercase())
         }
     }
 }
 
 fn in_words<'a>(infos: impl Iterator<Item = &'a AdapterInfo>) -> String {
     let words: Vec<String> = infos.map(ToString::to_string).collect();
-    if words.is_empty() { "none".into() } else { words.join(", ") }
+    if words.is_empty() {
+        "none".into()
+    } else {
+        words.join(", ")
+    }
 }
 
 /// Opens the device that a user asked for; `threads` is for the processor.
@@ -197,7 +225,10 @@ pub fn open(choice: &DeviceChoice, threads: usize) -> Result<Box<dyn Executor>, 
         return Ok(Box::new(CpuExecutor::new(threads)));
     }
     let adapters = adapters();
-    let mut suited: Vec<_> = adapters.iter().filter(|(_, info)| suits(choice, info)).collect();
+    let mut suited: Vec<_> = adapters
+        .iter()
+        .filter(|(_, info)| suits(choice, info))
+        .collect();
     suited.sort_by_key(|(_, info)| rank(info));
     if *choice == DeviceChoice::Auto {
         for (adapter, _) in suited {
@@ -218,7 +249,11 @@ pub fn open(choice: &DeviceChoice, threads: usize) -> Result<Box<dyn Executor>, 
 
 /// What `auto` would take of these adapters, in words.
 pub fn describe_auto(adapters: &[AdapterInfo]) -> String {
-    match adapters.iter().filter(|info| suits_auto(info)).min_by_key(|info| rank(info)) {
+    match adapters
+        .iter()
+        .filter(|info| suits_auto(info))
+        .min_by_key(|info| rank(info))
+    {
         Some(info) => info.to_string(),
         None if adapters.is_empty() => "cpu (no GPU was found)".into(),
         None => "cpu (no discrete or integrated GPU was found)".into(),
@@ -258,7 +293,10 @@ mod tests {
         assert_eq!("CPU".parse(), Ok(DeviceChoice::Cpu));
         assert_eq!("gpu".parse(), Ok(DeviceChoice::Gpu));
         assert_eq!("1".parse(), Ok(DeviceChoice::Index(1)));
-        assert_eq!("0000:01:00.0".parse(), Ok(DeviceChoice::Name("0000:01:00.0".into())));
+        assert_eq!(
+            "0000:01:00.0".parse(),
+            Ok(DeviceChoice::Name("0000:01:00.0".into()))
+        );
         assert!("".parse::<DeviceChoice>().is_err());
     }
 }

@@ -55,7 +55,11 @@ impl Commands {
     }
 
     fn push(&mut self, name: &'static str, words: usize, source: BufferSource) -> BufferId {
-        self.buffers.push(BufferPlan { name, words, source });
+        self.buffers.push(BufferPlan {
+            name,
+            words,
+            source,
+        });
         BufferId(self.buffers.len() - 1)
     }
 
@@ -81,7 +85,11 @@ impl Commands {
 
     /// Data that are on the device already; kernels may only read them.
     pub fn resident(&mut self, resident: &Resident) -> BufferId {
-        self.push(resident.name, resident.words, BufferSource::Resident(resident.clone()))
+        self.push(
+            resident.name,
+            resident.words,
+            BufferSource::Resident(resident.clone()),
+        )
     }
 
     /// Calls a kernel; `buffers` are its storage bindings in order. A call without workgroups is left out.
@@ -113,7 +121,8 @@ impl Downloads {
     pub fn take<T: Pod>(&mut self, id: DownloadId) -> Vec<T> {
         let words = std::mem::take(&mut self.0[id.0]);
         // Words and the 4-byte types have the same size and alignment, so this is a move, not a copy.
-        bytemuck::allocation::try_cast_vec(words).unwrap_or_else(|(_, words)| bytemuck::cast_slice(&words).to_vec())
+        bytemuck::allocation::try_cast_vec(words)
+            .unwrap_or_else(|(_, words)| bytemuck::cast_slice(&words).to_vec())
     }
 }
 

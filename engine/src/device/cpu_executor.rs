@@ -12,8 +12,7 @@ use std::{
 use somata_shaders::cpu::Buffer;
 
 use super::{
-    Commands, DeviceError, Downloads, Executor, KernelTimes, Resident,
-    commands::BufferSource,
+    Commands, DeviceError, Downloads, Executor, KernelTimes, Resident, commands::BufferSource,
 };
 
 thread_local! {
@@ -33,7 +32,10 @@ pub struct CpuExecutor {
 impl CpuExecutor {
     /// An executor for `threads` threads.
     pub fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), times: Mutex::default() }
+        Self {
+            threads: threads.max(1),
+            times: Mutex::default(),
+        }
     }
 }
 
@@ -48,7 +50,9 @@ fn take(words: usize) -> Vec<u32> {
         let fit = arena
             .iter()
             .enumerate()
-            .filter(|(_, buffer)| buffer.capacity() >= words && buffer.capacity() <= 2 * words.max(1024))
+            .filter(|(_, buffer)| {
+                buffer.capacity() >= words && buffer.capacity() <= 2 * words.max(1024)
+            })
             .min_by_key(|(_, buffer)| buffer.capacity())
             .map(|(i, _)| i);
         let mut buffer = fit.map(|i| arena.swap_remove(i)).unwrap_or_default();
@@ -73,7 +77,11 @@ impl Executor for CpuExecutor {
     }
 
     fn resident_words(&self, name: &'static str, words: Vec<u32>) -> Result<Resident, DeviceError> {
-        Ok(Resident { name, words: words.len(), storage: Arc::new(words) })
+        Ok(Resident {
+            name,
+            words: words.len(),
+            storage: Arc::new(words),
+        })
     }
 
     fn play(&self, commands: Commands) -> Result<Downloads, DeviceError> {
@@ -88,9 +96,12 @@ impl Executor for CpuExecutor {
                     Slot::Owned(buffer)
                 }
                 BufferSource::Upload(words) => Slot::Owned(words),
-                BufferSource::Resident(resident) => {
-                    Slot::Resident(resident.storage.downcast().expect("a resident of this executor"))
-                }
+                BufferSource::Resident(resident) => Slot::Resident(
+                    resident
+                        .storage
+                        .downcast()
+                        .expect("a resident of this executor"),
+                ),
             })
             .collect();
         for dispatch in &commands.dispatches {
@@ -123,10 +134,12 @@ impl Executor for CpuExecutor {
         let downloads = commands
             .downloads
             .iter()
-            .map(|id| match std::mem::replace(&mut slots[id.0], Slot::Owned(Vec::new())) {
-                Slot::Owned(words) => words,
-                Slot::Resident(words) => words.to_vec(),
-            })
+            .map(
+                |id| match std::mem::replace(&mut slots[id.0], Slot::Owned(Vec::new())) {
+                    Slot::Owned(words) => words,
+                    Slot::Resident(words) => words.to_vec(),
+                },
+            )
             .collect();
         for slot in slots {
             if let Slot::Owned(buffer) = slot

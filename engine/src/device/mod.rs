@@ -11,8 +11,8 @@ pub mod wgpu_executor;
 
 use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use commands::{BufferId, Commands, Downloads};
 pub use adapters::DeviceChoice;
+pub use commands::{BufferId, Commands, Downloads};
 pub use cpu_executor::CpuExecutor;
 pub use wgpu_executor::WgpuExecutor;
 
@@ -38,7 +38,9 @@ pub enum DeviceError {
         bytes: u64,
     },
     /// A binding is larger than the adapter allows.
-    #[error("buffer `{buffer}` of {bytes} bytes is larger than the {limit} bytes that {device} can bind")]
+    #[error(
+        "buffer `{buffer}` of {bytes} bytes is larger than the {limit} bytes that {device} can bind"
+    )]
     BindingTooLarge {
         /// Name of the device.
         device: String,
@@ -100,7 +102,11 @@ impl dyn Executor + '_ {
     ///
     /// # Errors
     /// When the device has no room.
-    pub fn resident<T: bytemuck::Pod>(&self, name: &'static str, data: &[T]) -> Result<Resident, DeviceError> {
+    pub fn resident<T: bytemuck::Pod>(
+        &self,
+        name: &'static str,
+        data: &[T],
+    ) -> Result<Resident, DeviceError> {
         self.resident_words(name, commands::to_words(data))
     }
 }

@@ -28,11 +28,14 @@ const POOL_BUFFERS: usize = 96;
 /// How long to wait for a mapping before the device is asked again.
 const MAP_WAIT: Duration = Duration::from_millis(20);
 
-const STORAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);
 const UNIFORM: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
-const READBACK: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
-const RESOLVE: wgpu::BufferUsages = wgpu::BufferUsages::QUERY_RESOLVE.union(wgpu::BufferUsages::COPY_SRC);
+const READBACK: wgpu::BufferUsages =
+    wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
+const RESOLVE: wgpu::BufferUsages =
+    wgpu::BufferUsages::QUERY_RESOLVE.union(wgpu::BufferUsages::COPY_SRC);
 
 /// A GPU as an executor.
 pub struct WgpuExecutor {
@@ -115,7 +118,10 @@ impl WgpuExecutor {
     pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Self, DeviceError> {
         let info = adapter.get_info();
         let name = format!("{} ({})", info.name, info.backend);
-        let failed = |message: String| DeviceError::Failed { device: name.clone(), message };
+        let failed = |message: String| DeviceError::Failed {
+            device: name.clone(),
+            message,
+        };
         let limits = adapter.limits();
         if limits.max_storage_buffers_per_shader_stage < STORAGE_BUFFERS {
             return Err(failed(format!(
@@ -142,7 +148,10 @@ impl WgpuExecutor {
             lock(&note).get_or_insert(error.to_string());
         }));
         Ok(Self {
-            binding_limit: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !3,
+            binding_limit: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size)
+                & !3,
             groups_limit: limits.max_compute_workgroups_per_dimension,
             uniform_step: u64::from(limits.min_uniform_buffer_offset_alignment.max(16)),
             // wgpu does not tell how much memory a card has; these fit the small ones of each kind.
@@ -163,7 +172,10 @@ impl WgpuExecutor {
     }
 
     fn failed(&self, message: impl Into<String>) -> DeviceError {
-        DeviceError::Failed { device: self.name.clone(), message: message.into() }
+        DeviceError::Failed {
+            device: self.name.clone(),
+            message: message.into(),
+        }
     }
 
     /// What the driver said outside any call, if it did.
@@ -175,7 +187,12 @@ impl WgpuExecutor {
     }
 
     /// Runs `work` and turns every error that wgpu reports meanwhile on this thread into a result.
-    fn guarded<T>(&self, buffer: &'static str, bytes: u64, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+    fn guarded<T>(
+        &self,
+        buffer: &'static str,
+        bytes: u64,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, DeviceError> {
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -184,7 +201,11 @@ impl WgpuExecutor {
         let validation = pollster::block_on(validation.pop());
         let internal = pollster::block_on(internal.pop());
         if memory.is_some() {
-            return Err(DeviceError::OutOfMemory { device: self.name.clone(), buffer, bytes });
+            return Err(DeviceError::OutOfMemory {
+                device: self.name.clone(),
+                buffer,
+                bytes,
+            });
         }
         match validation.or(internal) {
             Some(error) => Err(self.failed(error.to_string())),
@@ -205,7 +226,12 @@ impl WgpuExecutor {
         Ok(())
     }
 
-    fn create(&self, name: &'static str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, DeviceError> {
+    fn create(
+        &self,
+        name: &'static str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, DeviceError> {
         let make = || {
             self.guarded(name, bytes, || {
                 self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -228,7 +254,12 @@ impl WgpuExecutor {
     }
 
     /// A buffer of at least `bytes` bytes with any content.
-    fn take(&self, name: &'static str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Pooled, DeviceError> {
+    fn take(
+        &self,
+        name: &'static str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<Pooled, DeviceError> {
         let size = pooled_size(bytes).min(self.binding_limit).max(bytes);
         let idle = {
             let mut pool = lock(&self.pool);
@@ -255,7 +286,10 @@ impl WgpuExecutor {
         }
         pool.count += 1;
         pool.bytes += size;
-        pool.idle.entry((pooled.usage.bits(), size)).or_default().push(pooled.buffer);
+        pool.idle
+            .entry((pooled.usage.bits(), size))
+            .or_default()
+            .push(pooled.buffer);
     }
 
     fn pipeline(&self, kernel: &'static Kernel) -> Result<Arc<Pipeline>, DeviceError> {
@@ -275,42 +309,54 @@ impl WgpuExecutor {
                 },
                 count: None,
             };
-            let storage = source.bindings.iter().zip(1..).map(|(binding, index)| wgpu::BindGroupLayoutEntry {
-                binding: index,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: wgpu::BufferBindingType::Storage { read_only: binding.access == BindingAccess::Read },
-                    has_dynamic_offset: false,
-                    min_binding_size: None,
-                },
-                count: None,
+            let storage = source.bindings.iter().zip(1..).map(|(binding, index)| {
+                wgpu::BindGroupLayoutEntry {
+                    binding: index,
+                    visibility: wgpu::ShaderStages::COMPUTE,
+                    ty: wgpu::BindingType::Buffer {
+                        ty: wgpu::BufferBindingType::Storage {
+                            read_only: binding.access == BindingAccess::Read,
+                        },
+                        has_dynamic_offset: false,
+                        min_binding_size: None,
+                    },
+                    count: None,
+                }
             });
             let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
-            let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(kernel.stem),
-                entries: &entries,
-            });
-            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(kernel.stem),
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
-            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(kernel.stem),
-                source: wgpu::ShaderSource::Wgsl(source.wgsl.into()),
-            });
-            let compute = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(kernel.stem),
-                layout: Some(&pipeline_layout),
-                module: &module,
-                entry_point: Some("main"),
-                // No kernel reads workgroup memory that it has not written.
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    zero_initialize_workgroup_memory: false,
-                    ..Default::default()
-                },
-                cache: None,
-            });
+            let layout = self
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                    label: Some(kernel.stem),
+                    entries: &entries,
+                });
+            let pipeline_layout =
+                self.device
+                    .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                        label: Some(kernel.stem),
+                        bind_group_layouts: &[Some(&layout)],
+                        immediate_size: 0,
+                    });
+            let module = self
+                .device
+                .create_shader_module(wgpu::ShaderModuleDescriptor {
+                    label: Some(kernel.stem),
+                    source: wgpu::ShaderSource::Wgsl(source.wgsl.into()),
+                });
+            let compute = self
+                .device
+                .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                    label: Some(kernel.stem),
+                    layout: Some(&pipeline_layout),
+                    module: &module,
+                    entry_point: Some("main"),
+                    // No kernel reads workgroup memory that it has not written.
+                    compilation_options: wgpu::PipelineCompilationOptions {
+                        zero_initialize_workgroup_memory: false,
+                        ..Default::default()
+                    },
+                    cache: None,
+                });
             Pipeline { compute, layout }
         })?;
         let pipeline = Arc::new(pipeline);
@@ -322,7 +368,9 @@ impl WgpuExecutor {
     fn check_dispatch(&self, dispatch: &Dispatch, plans: &[BufferPlan]) -> Result<(), DeviceError> {
         let source = dispatch.kernel.source();
         let stem = dispatch.kernel.stem;
-        if dispatch.buffers.len() != source.bindings.len() || dispatch.params.len() != source.params_size as usize {
+        if dispatch.buffers.len() != source.bindings.len()
+            || dispatch.params.len() != source.params_size as usize
+        {
             return Err(self.failed(format!(
                 "kernel `{stem}` takes {} buffers and {} bytes of parameters, but got {} and {}",
                 source.bindings.len(),
@@ -331,14 +379,20 @@ impl WgpuExecutor {
                 dispatch.params.len()
             )));
         }
-        if let Some(groups) = dispatch.workgroups.iter().find(|&&groups| groups > self.groups_limit) {
+        if let Some(groups) = dispatch
+            .workgroups
+            .iter()
+            .find(|&&groups| groups > self.groups_limit)
+        {
             return Err(self.failed(format!(
                 "kernel `{stem}` needs {groups} workgroups along one dimension, the limit is {}",
                 self.groups_limit
             )));
         }
         for (binding, id) in source.bindings.iter().zip(&dispatch.buffers) {
-            if binding.access == BindingAccess::ReadWrite && matches!(plans[id.0].source, BufferSource::Resident(_)) {
+            if binding.access == BindingAccess::ReadWrite
+                && matches!(plans[id.0].source, BufferSource::Resident(_))
+            {
                 return Err(self.failed(format!(
                     "kernel `{stem}` would write `{}` to the resident `{}`",
                     binding.name, plans[id.0].name
@@ -349,7 +403,11 @@ impl WgpuExecutor {
     }
 
     /// The buffers of a list, with what the host puts into them under way.
-    fn fill_slots(&self, plans: Vec<BufferPlan>, encoder: &mut wgpu::CommandEncoder) -> Result<Vec<Slot>, DeviceError> {
+    fn fill_slots(
+        &self,
+        plans: Vec<BufferPlan>,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> Result<Vec<Slot>, DeviceError> {
         let mut slots = Vec::with_capacity(plans.len());
         for plan in plans {
             let bytes = bytes_of(plan.words);
@@ -364,7 +422,11 @@ impl WgpuExecutor {
                     let pooled = self.take(plan.name, bytes, STORAGE)?;
                     if !words.is_empty() {
                         self.guarded(plan.name, bytes, || {
-                            self.queue.write_buffer(&pooled.buffer, 0, bytemuck::cast_slice(&words));
+                            self.queue.write_buffer(
+                                &pooled.buffer,
+                                0,
+                                bytemuck::cast_slice(&words),
+                            );
                         })?;
                     }
                     Slot::Owned(pooled)
@@ -375,7 +437,9 @@ impl WgpuExecutor {
                         .downcast::<ResidentBuffer>()
                         .ok()
                         .filter(|resident| resident.device == self.device)
-                        .ok_or_else(|| self.failed(format!("`{}` is resident on another device", plan.name)))?;
+                        .ok_or_else(|| {
+                            self.failed(format!("`{}` is resident on another device", plan.name))
+                        })?;
                     Slot::Resident(resident)
                 }
             });
@@ -392,7 +456,10 @@ impl WgpuExecutor {
     ) -> Result<(), DeviceError> {
         let poll = |submission| {
             self.device
-                .poll(wgpu::PollType::Wait { submission_index: submission, timeout: None })
+                .poll(wgpu::PollType::Wait {
+                    submission_index: submission,
+                    timeout: None,
+                })
                 .map_err(|error| self.failed(error.to_string()))
         };
         poll(Some(submission))?;
@@ -423,7 +490,8 @@ impl WgpuExecutor {
             entry.0 += 1;
             if let Some(pair) = ticks.get(2 * i..2 * i + 2) {
                 // Some drivers reset their clock between two passes.
-                entry.1 += Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64);
+                entry.1 +=
+                    Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64);
             }
         }
     }
@@ -441,13 +509,21 @@ impl Executor for WgpuExecutor {
         let buffer = self.create(name, bytes, STORAGE)?;
         self.guarded(name, bytes, || {
             if !words.is_empty() {
-                self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+                self.queue
+                    .write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
             }
             // Hands the data over now, so that the staging copy does not wait for the first list.
             self.queue.submit([]);
         })?;
-        let storage = Arc::new(ResidentBuffer { buffer, device: self.device.clone() });
-        Ok(Resident { name, words: words.len(), storage })
+        let storage = Arc::new(ResidentBuffer {
+            buffer,
+            device: self.device.clone(),
+        });
+        Ok(Resident {
+            name,
+            words: words.len(),
+            storage,
+        })
     }
 
     fn play(&self, commands: Commands) -> Result<Downloads, DeviceError> {
@@ -459,23 +535,44 @@ impl Executor for WgpuExecutor {
             self.check_dispatch(dispatch, &commands.buffers)?;
         }
         let words: Vec<usize> = commands.buffers.iter().map(|plan| plan.words).collect();
-        let pipelines =
-            commands.dispatches.iter().map(|dispatch| self.pipeline(dispatch.kernel)).collect::<Result<Vec<_>, _>>()?;
+        let pipelines = commands
+            .dispatches
+            .iter()
+            .map(|dispatch| self.pipeline(dispatch.kernel))
+            .collect::<Result<Vec<_>, _>>()?;
 
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let slots = self.fill_slots(commands.buffers, &mut encoder)?;
 
         // The parameters of all dispatches in one buffer, each at its own offset.
-        let largest = commands.dispatches.iter().map(|dispatch| dispatch.params.len()).max().unwrap_or(0);
+        let largest = commands
+            .dispatches
+            .iter()
+            .map(|dispatch| dispatch.params.len())
+            .max()
+            .unwrap_or(0);
         let uniform_size = (largest as u64).next_multiple_of(16).max(16);
         let uniform_step = uniform_size.next_multiple_of(self.uniform_step);
         let mut params = vec![0u8; uniform_step as usize * commands.dispatches.len()];
-        for (slot, dispatch) in params.chunks_exact_mut(uniform_step as usize).zip(&commands.dispatches) {
+        for (slot, dispatch) in params
+            .chunks_exact_mut(uniform_step as usize)
+            .zip(&commands.dispatches)
+        {
             slot[..dispatch.params.len()].copy_from_slice(&dispatch.params);
         }
-        let uniforms = self.take("parameters", (params.len() as u64).max(uniform_step), UNIFORM)?;
+        let uniforms = self.take(
+            "parameters",
+            (params.len() as u64).max(uniform_step),
+            UNIFORM,
+        )?;
 
-        let timed = if self.timestamp_period.is_some() { commands.dispatches.len().min(MAX_TIMESTAMPS / 2) } else { 0 };
+        let timed = if self.timestamp_period.is_some() {
+            commands.dispatches.len().min(MAX_TIMESTAMPS / 2)
+        } else {
+            0
+        };
         let tick_bytes = 16 * timed as u64;
         let ticks = if timed == 0 {
             None
@@ -501,7 +598,8 @@ impl Executor for WgpuExecutor {
             if !params.is_empty() {
                 self.queue.write_buffer(&uniforms.buffer, 0, &params);
             }
-            for (i, (dispatch, pipeline)) in commands.dispatches.iter().zip(&pipelines).enumerate() {
+            for (i, (dispatch, pipeline)) in commands.dispatches.iter().zip(&pipelines).enumerate()
+            {
                 let uniform = wgpu::BindGroupEntry {
                     binding: 0,
                     resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -511,14 +609,19 @@ impl Executor for WgpuExecutor {
                     }),
                 };
                 // Bound by its true size, not by the pool's: an index beyond it is caught by the shader's own check.
-                let storage = dispatch.buffers.iter().zip(1..).map(|(id, binding)| wgpu::BindGroupEntry {
-                    binding,
-                    resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                        buffer: slots[id.0].buffer(),
-                        offset: 0,
-                        size: NonZeroU64::new(bytes_of(words[id.0])),
-                    }),
-                });
+                let storage =
+                    dispatch
+                        .buffers
+                        .iter()
+                        .zip(1..)
+                        .map(|(id, binding)| wgpu::BindGroupEntry {
+                            binding,
+                            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                                buffer: slots[id.0].buffer(),
+                                offset: 0,
+                                size: NonZeroU64::new(bytes_of(words[id.0])),
+                            }),
+                        });
                 let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
                 let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
                     label: Some(dispatch.kernel.stem),
@@ -526,11 +629,14 @@ impl Executor for WgpuExecutor {
                     entries: &entries,
                 });
                 let timestamp_writes =
-                    ticks.as_ref().filter(|_| i < timed).map(|(query_set, _, _)| wgpu::ComputePassTimestampWrites {
-                        query_set,
-                        beginning_of_pass_write_index: Some(2 * i as u32),
-                        end_of_pass_write_index: Some(2 * i as u32 + 1),
-                    });
+                    ticks
+                        .as_ref()
+                        .filter(|_| i < timed)
+                        .map(|(query_set, _, _)| wgpu::ComputePassTimestampWrites {
+                            query_set,
+                            beginning_of_pass_write_index: Some(2 * i as u32),
+                            end_of_pass_write_index: Some(2 * i as u32 + 1),
+                        });
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(dispatch.kernel.stem),
                     timestamp_writes,
@@ -545,13 +651,21 @@ impl Executor for WgpuExecutor {
                 encoder.copy_buffer_to_buffer(&resolved.buffer, 0, &readback.buffer, 0, tick_bytes);
             }
             for (id, readback) in commands.downloads.iter().zip(&readbacks) {
-                encoder.copy_buffer_to_buffer(slots[id.0].buffer(), 0, &readback.buffer, 0, bytes_of(words[id.0]));
+                encoder.copy_buffer_to_buffer(
+                    slots[id.0].buffer(),
+                    0,
+                    &readback.buffer,
+                    0,
+                    bytes_of(words[id.0]),
+                );
             }
             self.queue.submit([encoder.finish()])
         })?;
 
         let (sender, mapped) = mpsc::channel();
-        let tick_range = ticks.as_ref().map(|(_, _, readback)| (readback, tick_bytes));
+        let tick_range = ticks
+            .as_ref()
+            .map(|(_, _, readback)| (readback, tick_bytes));
         let ranges: Vec<(&Pooled, u64)> = commands
             .downloads
             .iter()
@@ -562,28 +676,42 @@ impl Executor for WgpuExecutor {
         self.guarded("download", 0, || {
             for (readback, bytes) in &ranges {
                 let sender = sender.clone();
-                readback.buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-                    // The receiver is gone only when an error has been reported already.
-                    let _ = sender.send(result);
-                });
+                readback
+                    .buffer
+                    .slice(..bytes)
+                    .map_async(wgpu::MapMode::Read, move |result| {
+                        // The receiver is gone only when an error has been reported already.
+                        let _ = sender.send(result);
+                    });
             }
         })?;
         self.wait(submission, &mapped, ranges.len())?;
 
         let mut contents = Vec::with_capacity(ranges.len());
         for (readback, bytes) in &ranges {
-            let view =
-                readback.buffer.slice(..bytes).get_mapped_range().map_err(|error| self.failed(format!("{error:?}")))?;
+            let view = readback
+                .buffer
+                .slice(..bytes)
+                .get_mapped_range()
+                .map_err(|error| self.failed(format!("{error:?}")))?;
             contents.push(bytemuck::pod_collect_to_vec::<u8, u32>(&view));
             drop(view);
             readback.buffer.unmap();
         }
-        let tick_words = if ticks.is_some() { contents.pop().unwrap_or_default() } else { Vec::new() };
+        let tick_words = if ticks.is_some() {
+            contents.pop().unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         let tick_values: Vec<u64> = bytemuck::pod_collect_to_vec(&tick_words);
         for (id, content) in commands.downloads.iter().zip(&mut contents) {
             content.truncate(words[id.0]);
         }
-        let stems: Vec<_> = commands.dispatches.iter().map(|dispatch| dispatch.kernel.stem).collect();
+        let stems: Vec<_> = commands
+            .dispatches
+            .iter()
+            .map(|dispatch| dispatch.kernel.stem)
+            .collect();
         self.count_times(&stems, &tick_values);
 
         // All work on them has ended: others may have them.

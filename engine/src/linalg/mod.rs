@@ -21,13 +21,21 @@ fn matrix(a: &[f64], rows: usize, columns: usize) -> MatRef<'_, f64> {
 /// When `a` holds values that are not finite.
 pub fn eigh(a: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
     sequential();
-    let eigen = matrix(a, n, n).self_adjoint_eigen(Side::Lower).expect("finite symmetric matrix");
+    let eigen = matrix(a, n, n)
+        .self_adjoint_eigen(Side::Lower)
+        .expect("finite symmetric matrix");
     let mut values = Vec::with_capacity(n);
     let mut vectors = Vec::with_capacity(n * n);
     for k in (0..n).rev() {
         values.push(eigen.S()[k]);
         let column: Vec<f64> = (0..n).map(|i| eigen.U()[(i, k)]).collect();
-        let peak = column.iter().copied().fold(0.0, |best: f64, v| if v.abs() > best.abs() + 1e-12 { v } else { best });
+        let peak = column.iter().copied().fold(0.0, |best: f64, v| {
+            if v.abs() > best.abs() + 1e-12 {
+                v
+            } else {
+                best
+            }
+        });
         let sign = if peak < 0.0 { -1.0 } else { 1.0 };
         vectors.extend(column.iter().map(|v| v * sign));
     }
@@ -62,7 +70,12 @@ pub fn solve_spd(a: &[f64], n: usize, b: &[f64], m: usize) -> Option<Vec<f64>> {
     sequential();
     let cholesky = matrix(a, n, n).llt(Side::Lower).ok()?;
     let x: Mat<f64> = cholesky.solve(matrix(b, n, m));
-    Some((0..n).flat_map(|i| (0..m).map(move |j| (i, j))).map(|at| x[at]).collect())
+    Some(
+        (0..n)
+            .flat_map(|i| (0..m).map(move |j| (i, j)))
+            .map(|at| x[at])
+            .collect(),
+    )
 }
 
 /// Inverse of a general `n` by `n` matrix; `None` when it is singular.
@@ -70,7 +83,10 @@ pub fn inverse(a: &[f64], n: usize) -> Option<Vec<f64>> {
     sequential();
     let identity = Mat::<f64>::identity(n, n);
     let x: Mat<f64> = matrix(a, n, n).partial_piv_lu().solve(&identity);
-    let flat: Vec<f64> = (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|at| x[at]).collect();
+    let flat: Vec<f64> = (0..n)
+        .flat_map(|i| (0..n).map(move |j| (i, j)))
+        .map(|at| x[at])
+        .collect();
     flat.iter().all(|v| v.is_finite()).then_some(flat)
 }
 
@@ -101,7 +117,9 @@ pub enum Edge {
 /// Gaussian smoothing over four standard deviations, as scipy's `gaussian_filter1d`.
 pub fn gaussian(values: &[f64], sigma: f64, edge: Edge) -> Vec<f64> {
     let radius = (4.0 * sigma + 0.5) as i64;
-    let kernel: Vec<f64> = (-radius..=radius).map(|k| (-0.5 * (k as f64 / sigma).powi(2)).exp()).collect();
+    let kernel: Vec<f64> = (-radius..=radius)
+        .map(|k| (-0.5 * (k as f64 / sigma).powi(2)).exp())
+        .collect();
     let total: f64 = kernel.iter().sum();
     let n = values.len() as i64;
     let at = |i: i64| match edge {
@@ -113,7 +131,10 @@ pub fn gaussian(values: &[f64], sigma: f64, edge: Edge) -> Vec<f64> {
     };
     (0..n)
         .map(|i| {
-            let sum: f64 = (-radius..=radius).zip(&kernel).map(|(k, w)| w * values[at(i + k) as usize]).sum();
+            let sum: f64 = (-radius..=radius)
+                .zip(&kernel)
+                .map(|(k, w)| w * values[at(i + k) as usize])
+                .sum();
             sum / total
         })
         .collect()
@@ -130,7 +151,9 @@ mod tests {
         assert!(values.is_sorted_by(|a, b| a >= b));
         for i in 0..3 {
             for j in 0..3 {
-                let sum: f64 = (0..3).map(|k| values[k] * vectors[k * 3 + i] * vectors[k * 3 + j]).sum();
+                let sum: f64 = (0..3)
+                    .map(|k| values[k] * vectors[k * 3 + i] * vectors[k * 3 + j])
+                    .sum();
                 assert!((sum - a[i * 3 + j]).abs() < 1e-12);
             }
         }

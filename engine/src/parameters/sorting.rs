@@ -165,7 +165,11 @@ pub struct SortingParameters {
 impl SortingParameters {
     /// Curation between rounds: nothing is dropped for being weak, it may yet become stronger.
     pub fn curation_between_rounds(&self) -> Curation {
-        Curation { min_norm: 0.0, weak_norm: 0.0, ..self.curation.clone() }
+        Curation {
+            min_norm: 0.0,
+            weak_norm: 0.0,
+            ..self.curation.clone()
+        }
     }
 
     /// All parameters, stage by stage.
@@ -201,8 +205,10 @@ impl SortingParameters {
         if known {
             return Ok(());
         }
-        let names: Vec<String> =
-            Self::descriptions().iter().map(|description| format!("{}.{}", description.stage, description.name)).collect();
+        let names: Vec<String> = Self::descriptions()
+            .iter()
+            .map(|description| format!("{}.{}", description.stage, description.name))
+            .collect();
         Err(ParameterError::Unknown {
             name: full_name.into(),
             nearest: nearest(full_name, names.iter().map(String::as_str)),
@@ -219,9 +225,21 @@ mod tests {
         let mut parameters = SortingParameters::default();
         parameters.set("matching.sweeps", "5").expect("known");
         assert_eq!(parameters.matching.sweeps, 5);
-        let error = parameters.set("matching.sweep", "5").expect_err("a typo").to_string();
-        assert_eq!(error, "unknown parameter `matching.sweep`, did you mean `matching.sweeps`?");
-        let error = parameters.set("matching.sweeps", "99").expect_err("too many").to_string();
-        assert_eq!(error, "`matching.sweeps` cannot be `99`: it is a integer from 0 to 20");
+        let error = parameters
+            .set("matching.sweep", "5")
+            .expect_err("a typo")
+            .to_string();
+        assert_eq!(
+            error,
+            "unknown parameter `matching.sweep`, did you mean `matching.sweeps`?"
+        );
+        let error = parameters
+            .set("matching.sweeps", "99")
+            .expect_err("too many")
+            .to_string();
+        assert_eq!(
+            error,
+            "`matching.sweeps` cannot be `99`: it is a integer from 0 to 20"
+        );
     }
 }

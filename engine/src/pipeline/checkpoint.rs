@@ -37,7 +37,10 @@ impl Checkpoints {
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(|source| work_error("write", folder, source))?;
         }
-        Ok(Self { folder: folder.map(Path::to_owned), key })
+        Ok(Self {
+            folder: folder.map(Path::to_owned),
+            key,
+        })
     }
 
     /// Hash of everything that the results depend on.
@@ -47,7 +50,9 @@ impl Checkpoints {
 
     /// Where a stage's result is.
     pub fn path(&self, stage: &str) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(format!("{stage}-{}.bin", self.key)))
+        self.folder
+            .as_ref()
+            .map(|folder| folder.join(format!("{stage}-{}.bin", self.key)))
     }
 
     /// The stage's result from the work folder, or computed and put there.
@@ -81,8 +86,11 @@ impl Checkpoints {
     }
 
     fn store<T: Serialize>(&self, stage: &str, value: &T) -> Result<()> {
-        let Some(path) = self.path(stage) else { return Ok(()) };
-        let content = postcard::to_stdvec(value).map_err(|error| work_error("write", &path, std::io::Error::other(error)))?;
+        let Some(path) = self.path(stage) else {
+            return Ok(());
+        };
+        let content = postcard::to_stdvec(value)
+            .map_err(|error| work_error("write", &path, std::io::Error::other(error)))?;
         write_whole(&path, &[blake3::hash(&content).as_bytes(), &content])
     }
 }
@@ -108,7 +116,11 @@ pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
 }
 
 pub(crate) fn work_error(action: &'static str, path: &Path, source: std::io::Error) -> EngineError {
-    EngineError::Work { action, path: path.display().to_string(), source }
+    EngineError::Work {
+        action,
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -119,16 +131,31 @@ mod tests {
     fn comes_back_and_is_made_again_when_damaged() {
         let folder = std::env::temp_dir().join(format!("somata-checkpoint-{}", std::process::id()));
         let control = Control::default();
-        let checkpoints = Checkpoints::new(Some(&folder), &["input", "parameters"]).expect("folder");
-        let first = checkpoints.stage(&control, "a", || Ok(vec![1.5f32, 2.5])).expect("computed");
-        let again = checkpoints.stage(&control, "a", || Ok(Vec::<f32>::new())).expect("stored");
+        let checkpoints =
+            Checkpoints::new(Some(&folder), &["input", "parameters"]).expect("folder");
+        let first = checkpoints
+            .stage(&control, "a", || Ok(vec![1.5f32, 2.5]))
+            .expect("computed");
+        let again = checkpoints
+            .stage(&control, "a", || Ok(Vec::<f32>::new()))
+            .expect("stored");
         assert_eq!(first, again);
         let path = checkpoints.path("a").expect("path");
         let mut bytes = fs::read(&path).expect("file");
         *bytes.last_mut().expect("not empty") ^= 1;
         fs::write(&path, bytes).expect("damaged");
-        assert!(checkpoints.stage(&control, "a", || Ok(Vec::<f32>::new())).expect("made again").is_empty());
-        assert_ne!(Checkpoints::new(None, &["input", "other"]).expect("none").key(), checkpoints.key());
+        assert!(
+            checkpoints
+                .stage(&control, "a", || Ok(Vec::<f32>::new()))
+                .expect("made again")
+                .is_empty()
+        );
+        assert_ne!(
+            Checkpoints::new(None, &["input", "other"])
+                .expect("none")
+                .key(),
+            checkpoints.key()
+        );
         fs::remove_dir_all(folder).expect("removed");
     }
 }

@@ -1,7 +1,8 @@
 //! Spikes found with universal templates: learned shapes times Gaussian footprints around every channel.
 
 use somata_shaders::layout::{
-    ConvolveShapesParams, DetectPeaksParams, LocalizePeaksParams, ProjectFeaturesParams, ScoreFootprintsParams,
+    ConvolveShapesParams, DetectPeaksParams, LocalizePeaksParams, ProjectFeaturesParams,
+    ScoreFootprintsParams,
 };
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     shapes::Shapes,
 };
 use crate::{
-    device::{BufferId, Commands, Executor, Resident, commands::DownloadId, Downloads},
+    device::{BufferId, Commands, Downloads, Executor, Resident, commands::DownloadId},
     error::Result,
     parameters::sorting::SortingParameters,
     stream::{
@@ -89,15 +90,26 @@ impl Detector {
         let n_channels = geometry.n_channels();
         let near = geometry.within(detection.radius_um);
         let (footprint_neighbour, n_neighbours) = padded(&near, |c| c as u32);
-        let sizes = if near.iter().all(|near| near.len() == 1) { 1 } else { FOOTPRINT_SIGMAS_UM.len() };
+        let sizes = if near.iter().all(|near| near.len() == 1) {
+            1
+        } else {
+            FOOTPRINT_SIGMAS_UM.len()
+        };
         let mut footprint_weight = vec![0.0f32; sizes * n_channels * n_neighbours];
         for (size, sigma) in FOOTPRINT_SIGMAS_UM.iter().take(sizes).enumerate() {
             for (c, near) in near.iter().enumerate() {
-                let weights: Vec<f64> =
-                    near.iter().map(|&n| (-0.5 * (geometry.distance_um(c, n) / sigma).powi(2)).exp()).collect();
+                let weights: Vec<f64> = near
+                    .iter()
+                    .map(|&n| (-0.5 * (geometry.distance_um(c, n) / sigma).powi(2)).exp())
+                    .collect();
                 let norm = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
-                for (k, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.05 * norm) {
-                    footprint_weight[(size * n_channels + c) * n_neighbours + k] = (weight / norm) as f32;
+                for (k, weight) in weights
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, weight)| **weight > 0.05 * norm)
+                {
+                    footprint_weight[(size * n_channels + c) * n_neighbours + k] =
+                        (weight / norm) as f32;
                 }
             }
         }
@@ -195,9 +207,19 @@ impl Detector {
             },
             &[x, shape, conv],
         );
-        commands.dispatch(&ScoreFootprintsParams { n_blocks: blocks, ..self.score }, &[conv, neighbour, weight, score]);
         commands.dispatch(
-            &DetectPeaksParams { n_blocks: blocks, capacity: capacity as u32, ..self.detect },
+            &ScoreFootprintsParams {
+                n_blocks: blocks,
+                ..self.score
+            },
+            &[conv, neighbour, weight, score],
+        );
+        commands.dispatch(
+            &DetectPeaksParams {
+                n_blocks: blocks,
+                capacity: capacity as u32,
+                ..self.detect
+            },
             &[score, x, exclusion, peaks, count],
         );
         commands.dispatch(
@@ -211,8 +233,8 @@ impl Detector {
             },
             &[conv, peaks, count, around, position, positions],
         );
-        let features =
-            with_features.then(|| self.record_features(commands, x, peaks, count, n_blocks, capacity));
+        let features = with_features
+            .then(|| self.record_features(commands, x, peaks, count, n_blocks, capacity));
         DetectionDownloads {
             capacity,
             before: self.detect.before as usize,
@@ -237,7 +259,11 @@ impl Detector {
         let basis = commands.resident(&self.basis);
         let features = commands.buffer("features", n_blocks * capacity * self.feature_length());
         commands.dispatch(
-            &ProjectFeaturesParams { n_blocks: n_blocks as u32, capacity: capacity as u32, ..self.project },
+            &ProjectFeaturesParams {
+                n_blocks: n_blocks as u32,
+                capacity: capacity as u32,
+                ..self.project
+            },
             &[x, events, count, neighbour, basis, features],
         );
         features
@@ -251,7 +277,11 @@ impl Detector {
 
 impl DetectionDownloads {
     /// The blocks' own peaks in order of time and channel, with all features; the largest count when a list overflowed.
-    pub fn peaks(&self, downloads: &mut Downloads, blocks: &[Block]) -> std::result::Result<Vec<(Vec<Peak>, Vec<f32>)>, usize> {
+    pub fn peaks(
+        &self,
+        downloads: &mut Downloads,
+        blocks: &[Block],
+    ) -> std::result::Result<Vec<(Vec<Peak>, Vec<f32>)>, usize> {
         let count: Vec<u32> = downloads.take(self.count);
         let largest = count.iter().copied().max().unwrap_or(0) as usize;
         if largest > self.capacity {
@@ -259,7 +289,10 @@ impl DetectionDownloads {
         }
         let peaks: Vec<u32> = downloads.take(self.peaks);
         let positions: Vec<f32> = downloads.take(self.positions);
-        let features: Vec<f32> = self.features.map(|features| downloads.take(features)).unwrap_or_default();
+        let features: Vec<f32> = self
+            .features
+            .map(|features| downloads.take(features))
+            .unwrap_or_default();
         let feature_stride = features.len() / blocks.len();
         Ok(blocks
             .iter()
@@ -282,7 +315,10 @@ impl DetectionDownloads {
                     })
                     .collect();
                 found.sort_by_key(|peak| (peak.sample, peak.channel));
-                (found, features[b * feature_stride..(b + 1) * feature_stride].to_vec())
+                (
+                    found,
+                    features[b * feature_stride..(b + 1) * feature_stride].to_vec(),
+                )
             })
             .collect())
     }

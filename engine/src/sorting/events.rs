@@ -30,7 +30,10 @@ pub struct EventSample {
 impl EventSample {
     /// An empty sample of at most `capacity` events a channel.
     pub fn new(n_channels: usize, capacity: usize) -> Self {
-        Self { capacity, channels: vec![Vec::new(); n_channels] }
+        Self {
+            capacity,
+            channels: vec![Vec::new(); n_channels],
+        }
     }
 
     /// Offers an event.
@@ -59,7 +62,8 @@ impl EventSample {
         self.channels
             .into_iter()
             .map(|kept| {
-                let mut events: Vec<SpikeEvent> = kept.into_iter().map(|(_, event)| event).collect();
+                let mut events: Vec<SpikeEvent> =
+                    kept.into_iter().map(|(_, event)| event).collect();
                 events.sort_by_key(|event| (event.sample, event.unit));
                 events
             })

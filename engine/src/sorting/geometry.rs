@@ -29,9 +29,14 @@ impl Geometry {
     pub fn within(&self, radius_um: f64) -> Vec<Vec<usize>> {
         (0..self.n_channels())
             .map(|c| {
-                let mut near: Vec<usize> =
-                    (0..self.n_channels()).filter(|&n| self.distance_um(c, n) <= radius_um).collect();
-                near.sort_by(|&a, &b| self.distance_um(c, a).total_cmp(&self.distance_um(c, b)).then(a.cmp(&b)));
+                let mut near: Vec<usize> = (0..self.n_channels())
+                    .filter(|&n| self.distance_um(c, n) <= radius_um)
+                    .collect();
+                near.sort_by(|&a, &b| {
+                    self.distance_um(c, a)
+                        .total_cmp(&self.distance_um(c, b))
+                        .then(a.cmp(&b))
+                });
                 near
             })
             .collect()
@@ -51,13 +56,20 @@ impl Geometry {
         shanks.dedup();
         shanks
             .into_iter()
-            .map(|shank| (0..self.n_channels()).filter(|&c| self.contacts[c].shank == shank).collect())
+            .map(|shank| {
+                (0..self.n_channels())
+                    .filter(|&c| self.contacts[c].shank == shank)
+                    .collect()
+            })
             .collect()
     }
 
     /// Positions, `[channel, 2]`, µm.
     pub fn positions_um(&self) -> Vec<f32> {
-        self.contacts.iter().flat_map(|contact| [contact.x_um as f32, contact.y_um as f32]).collect()
+        self.contacts
+            .iter()
+            .flat_map(|contact| [contact.x_um as f32, contact.y_um as f32])
+            .collect()
     }
 }
 

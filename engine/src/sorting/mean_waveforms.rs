@@ -3,17 +3,16 @@
 use somata_shaders::layout::SumWaveformsParams;
 
 use super::{
-    geometry::{Geometry, NONE, padded},
-    preprocessing::FrontEnd,
-    template_matching::{Matcher, Spike},
+    geometry::{NONE, padded},
+    sorter::{Matchers, Stage},
+    template_matching::Spike,
     templates::{Taps, Template},
 };
 use crate::{
     device::{Commands, Executor},
     error::Result,
-    recording::Recording,
     stream::{
-        Block, Control, Pass,
+        Block, Pass,
         blocks::{MARGIN_SAMPLES, WINDOW_SAMPLES},
     },
 };
@@ -22,8 +21,10 @@ use crate::{
 const SCALE: f32 = 512.0;
 /// Deflections are clamped here, noise deviations: a label can then take 4,096 events of a chunk.
 const LIMIT: f32 = 1000.0;
-/// Blocks that share one set of sums on the processor.
-const BLOCKS_TOGETHER: usize = 4;
+/// Blocks that share one set of sums even on the processor: clearing and adding the sums costs as much as a block.
+const BLOCKS_TOGETHER: u64 = 4;
+/// Bytes that every device can bind.
+const SMALLEST_BINDING: u64 = 128 << 20;
 
 /// An event with the label that clustering gave it.
 #[derive(Clone, Copy, Debug)]
@@ -45,26 +46,34 @@ pub struct LabelledEvent {
 ///
 /// # Errors
 /// When the recording cannot be read or the device fails.
-pub fn average(
+pub(super) fn average(
     executor: &dyn Executor,
-    recording: &dyn Recording,
-    control: &Control,
+    pass: Pass<'_>,
     blocks: &[Block],
-    front_end: &FrontEnd,
-    geometry: &Geometry,
-    known: Option<(&Matcher, &[Spike])>,
+    stage: &Stage<'_>,
+    known: Option<(&Matchers, &[Spike])>,
     events: &[LabelledEvent],
     n_labels: usize,
     max_channels: usize,
     taps: Taps,
 ) -> Result<Vec<Template>> {
-    let n_channels = geometry.n_channels();
-    let (table, n_neighbours) = padded(&geometry.nearest(max_channels), |_| NONE);
+    let n_channels = stage.geometry.n_channels();
+    let (table, n_neighbours) = padded(&stage.geometry.nearest(max_channels), |_| NONE);
     let neighbour = executor.resident("waveform_neighbour", &table)?;
     let words = n_labels * n_neighbours * taps.n;
     let mut sums = vec![0i64; words];
-    let together = executor.blocks_together(front_end.bytes_per_block()).max(BLOCKS_TOGETHER);
-    let pass = Pass { recording, control, lanes: executor.lanes(), blocks_together: together };
+    // Where the tissue moved every block may have its own templates to subtract.
+    let fit =
+        (SMALLEST_BINDING / stage.front_end.bytes_per_block().max(1)).clamp(1, BLOCKS_TOGETHER);
+    let together = if stage.correction.is_some() {
+        1
+    } else {
+        pass.blocks_together.max(fit as usize)
+    };
+    let pass = Pass {
+        blocks_together: together,
+        ..pass
+    };
     pass.run(
         "templates",
         blocks,
@@ -72,14 +81,30 @@ pub fn average(
             let n_blocks = chunk.blocks.len();
             let chunk_blocks = chunk.blocks.clone();
             let mut commands = Commands::new();
-            let (x, _) = front_end.whitened(&mut commands, chunk);
-            if let Some((matcher, spikes)) = known {
+            let (x, _) = stage.front_end.whitened(&mut commands, chunk);
+            if let Some((matchers, spikes)) = known {
                 let (list, count, capacity) = spike_lists(&chunk_blocks, spikes, taps);
-                let (list, count) = (commands.upload("spikes", &list), commands.upload("spike_count", &count));
-                matcher.record_subtraction(&mut commands, x, list, count, n_blocks, capacity);
+                let (list, count) = (
+                    commands.upload("spikes", &list),
+                    commands.upload("spike_count", &count),
+                );
+                matchers.of(&chunk_blocks[0]).record_subtraction(
+                    &mut commands,
+                    x,
+                    list,
+                    count,
+                    n_blocks,
+                    capacity,
+                );
             }
+            let x = stage.correction.map_or(x, |correction| {
+                correction.record(&mut commands, &chunk_blocks, x)
+            });
             let (list, count, capacity) = event_lists(&chunk_blocks, events);
-            let (list, count) = (commands.upload("events", &list), commands.upload("event_count", &count));
+            let (list, count) = (
+                commands.upload("events", &list),
+                commands.upload("event_count", &count),
+            );
             let neighbour = commands.resident(&neighbour);
             let sums = commands.zeros("sums", words);
             commands.dispatch(
@@ -104,7 +129,9 @@ pub fn average(
             Ok(results)
         },
         |_, part| {
-            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += i64::from(part));
+            sums.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += i64::from(part));
             Ok(())
         },
     )?;
@@ -122,7 +149,8 @@ pub fn average(
     Ok((0..n_labels)
         .map(|label| {
             let n = counts[label].max(1) as f64;
-            let mut near: Vec<(u32, usize)> = table[channel[label] * n_neighbours..(channel[label] + 1) * n_neighbours]
+            let mut near: Vec<(u32, usize)> = table
+                [channel[label] * n_neighbours..(channel[label] + 1) * n_neighbours]
                 .iter()
                 .enumerate()
                 .filter(|&(_, &c)| c != NONE)
@@ -135,17 +163,23 @@ pub fn average(
                 for (value, &sum) in row.iter_mut().zip(&sums[at..at + taps.n]) {
                     *value = (sum as f64 / f64::from(SCALE) / n) as f32;
                 }
-                if let Some((matcher, _)) = known {
+                if let Some((matchers, _)) = known {
                     for (&unit, &amplitude) in &own[label] {
-                        let template = &matcher.tables.units[unit as usize];
+                        let template = &matchers.reference.units[unit as usize];
                         if let Ok(entry) = template.channels.binary_search(c) {
                             let weight = (amplitude / n) as f32;
-                            row.iter_mut().zip(template.row(entry, taps)).for_each(|(v, w)| *v += weight * w);
+                            row.iter_mut()
+                                .zip(template.row(entry, taps))
+                                .for_each(|(v, w)| *v += weight * w);
                         }
                     }
                 }
             }
-            Template { channels: near.iter().map(|&(c, _)| c).collect(), waveform, n_events: n }
+            Template {
+                channels: near.iter().map(|&(c, _)| c).collect(),
+                waveform,
+                n_events: n,
+            }
         })
         .collect())
 }
@@ -156,12 +190,22 @@ fn spike_lists(blocks: &[Block], spikes: &[Spike], taps: Taps) -> (Vec<u32>, Vec
         .iter()
         .map(|block| {
             let window = block.window_start();
-            let (from, to) = (window + taps.before as i64, window + (WINDOW_SAMPLES - taps.n + taps.before) as i64);
+            let (from, to) = (
+                window + taps.before as i64,
+                window + (WINDOW_SAMPLES - taps.n + taps.before) as i64,
+            );
             let first = spikes.partition_point(|spike| spike.sample < from);
             let last = spikes.partition_point(|spike| spike.sample <= to);
             spikes[first..last]
                 .iter()
-                .map(|spike| [(spike.sample - from) as u32, spike.unit, spike.amplitude.to_bits(), 0])
+                .map(|spike| {
+                    [
+                        (spike.sample - from) as u32,
+                        spike.unit,
+                        spike.amplitude.to_bits(),
+                        0,
+                    ]
+                })
                 .collect()
         })
         .collect();
@@ -174,11 +218,18 @@ fn event_lists(blocks: &[Block], events: &[LabelledEvent]) -> (Vec<u32>, Vec<u32
         .iter()
         .map(|block| {
             let first = events.partition_point(|event| event.sample < block.start as i64);
-            let last = events.partition_point(|event| event.sample < block.start as i64 + block.n_samples as i64);
+            let last = events.partition_point(|event| {
+                event.sample < block.start as i64 + block.n_samples as i64
+            });
             events[first..last]
                 .iter()
                 .map(|event| {
-                    [(event.sample - block.start as i64) as u32 + MARGIN_SAMPLES as u32, event.channel, event.label, 0]
+                    [
+                        (event.sample - block.start as i64) as u32 + MARGIN_SAMPLES as u32,
+                        event.channel,
+                        event.label,
+                        0,
+                    ]
                 })
                 .collect()
         })
@@ -192,5 +243,9 @@ fn pack(lists: &[Vec<[u32; 4]>]) -> (Vec<u32>, Vec<u32>, usize) {
     for (list, target) in lists.iter().zip(entries.chunks_exact_mut(capacity * 4)) {
         target[..list.len() * 4].copy_from_slice(bytemuck::cast_slice(list));
     }
-    (entries, lists.iter().map(|list| list.len() as u32).collect(), capacity)
+    (
+        entries,
+        lists.iter().map(|list| list.len() as u32).collect(),
+        capacity,
+    )
 }

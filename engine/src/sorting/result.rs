@@ -12,10 +12,7 @@ use super::{
     curation::Dropped, geometry::Geometry, motion::Motion, preprocessing::bad_channels::BadChannel,
     quality_metrics::QualityMetrics, templates::Taps,
 };
-use crate::{
-    error::Result,
-    pipeline::checkpoint::work_error,
-};
+use crate::{error::Result, pipeline::checkpoint::work_error};
 
 /// What a unit is called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -117,10 +114,16 @@ impl SortingResult {
     ///
     /// # Errors
     /// When the file cannot be read, or what `use_features` returns.
-    pub fn for_each_feature(&self, mut use_features: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
-        let Some(file) = &self.features else { return Ok(()) };
+    pub fn for_each_feature(
+        &self,
+        mut use_features: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let Some(file) = &self.features else {
+            return Ok(());
+        };
         let length = file.n_neighbours * file.n_components;
-        let open = File::open(&file.path).map_err(|source| work_error("read", &file.path, source))?;
+        let open =
+            File::open(&file.path).map_err(|source| work_error("read", &file.path, source))?;
         let mut reader = BufReader::with_capacity(1 << 20, open);
         let mut row = vec![0.0f32; length];
         let mut next = 0u64;

@@ -43,7 +43,12 @@ impl Shapes {
 }
 
 /// Learns shapes from the survey; `None` when there are too few crossings to learn anything from.
-pub fn learn(survey: &Survey, matrix: &[f32], parameters: &Detection, sampling_frequency_hz: f64) -> Option<Shapes> {
+pub fn learn(
+    survey: &Survey,
+    matrix: &[f32],
+    parameters: &Detection,
+    sampling_frequency_hz: f64,
+) -> Option<Shapes> {
     let at_rate = |ms: f64| (ms * sampling_frequency_hz / 1000.0).round() as usize;
     let (before, n_taps) = (at_rate(20.0 / 30.0), at_rate(2.0));
     let n_channels = survey.n_channels;
@@ -74,27 +79,51 @@ pub fn learn(survey: &Survey, matrix: &[f32], parameters: &Detection, sampling_f
         }
     }
     let (_, vectors) = linalg::eigh(&gram, n_taps);
-    let basis: Vec<f32> = vectors[..n_components * n_taps].iter().map(|&v| v as f32).collect();
+    let basis: Vec<f32> = vectors[..n_components * n_taps]
+        .iter()
+        .map(|&v| v as f32)
+        .collect();
     let projected: Vec<f32> = clips
         .chunks_exact(n_taps)
         .flat_map(|clip| {
-            basis.chunks_exact(n_taps).map(move |component| clip.iter().zip(component).map(|(a, b)| a * b).sum::<f32>())
+            basis
+                .chunks_exact(n_taps)
+                .map(move |component| clip.iter().zip(component).map(|(a, b)| a * b).sum::<f32>())
         })
         .collect();
-    let found = kmeans(&projected, n_components, parameters.n_shapes as usize, 30, 0);
+    let found = kmeans(
+        &projected,
+        n_components,
+        parameters.n_shapes as usize,
+        30,
+        0,
+    );
     let prototypes = found
         .centres
         .chunks_exact(n_components)
         .flat_map(|centre| {
             let mut shape = vec![0.0f32; n_taps];
             for (&weight, component) in centre.iter().zip(basis.chunks_exact(n_taps)) {
-                shape.iter_mut().zip(component).for_each(|(s, v)| *s += weight * v);
+                shape
+                    .iter_mut()
+                    .zip(component)
+                    .for_each(|(s, v)| *s += weight * v);
             }
-            let norm = shape.iter().map(|v| v * v).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+            let norm = shape
+                .iter()
+                .map(|v| v * v)
+                .sum::<f32>()
+                .sqrt()
+                .max(f32::MIN_POSITIVE);
             shape.into_iter().map(move |v| v / norm)
         })
         .collect();
-    Some(Shapes { n_taps, before, basis, prototypes })
+    Some(Shapes {
+        n_taps,
+        before,
+        basis,
+        prototypes,
+    })
 }
 
 /// Normalised clips around isolated crossings of one whitened channel.

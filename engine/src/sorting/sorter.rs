@@ -17,7 +17,7 @@ use super::{
     events::{EventSample, SpikeEvent},
     geometry::{Geometry, padded},
     mean_waveforms::{self, LabelledEvent},
-    motion::{Motion, estimation, interpolation::Moving},
+    motion::{Motion, estimation, interpolation::Correction},
     preprocessing::{
         FrontEnd,
         bad_channels::{self, BadChannel},
@@ -35,7 +35,7 @@ use crate::{
     parameters::sorting::SortingParameters,
     pipeline::checkpoint::{Checkpoints, work_error},
     recording::Recording,
-    stream::{BlockGrid, Control, Pass, pass::Chunk},
+    stream::{Block, BlockGrid, Control, Pass, pass::Chunk},
 };
 
 /// Memory that the sampled events' features may take, bytes.
@@ -52,6 +52,8 @@ pub struct SortOptions<'a> {
     pub control: &'a Control,
     /// Folder for checkpoints and features.
     pub work: &'a Path,
+    /// Blocks that travel together, when not what the executor likes; results do not depend on it.
+    pub blocks_together: Option<usize>,
 }
 
 /// What the survey learned.
@@ -82,17 +84,29 @@ pub(super) struct Finished {
 ///
 /// # Errors
 /// When the input cannot be sorted or read, the device fails, the work folder cannot be written, or the run is stopped.
-pub fn sort(recording: &dyn Recording, parameters: &SortingParameters, options: SortOptions<'_>) -> Result<SortingResult> {
+pub fn sort(
+    recording: &dyn Recording,
+    parameters: &SortingParameters,
+    options: SortOptions<'_>,
+) -> Result<SortingResult> {
     let info = recording.info();
     if info.contacts.len() != info.n_channels() {
         return Err(EngineError::Input {
-            what: format!("the probe has {} contacts for {} channels", info.contacts.len(), info.n_channels()),
+            what: format!(
+                "the probe has {} contacts for {} channels",
+                info.contacts.len(),
+                info.n_channels()
+            ),
             hint: "give a probe whose contacts name every channel of the recording".into(),
         });
     }
     if info.duration_s() < 0.1 {
         return Err(EngineError::Input {
-            what: format!("the recording has {} samples ({:.3} s)", info.n_samples, info.duration_s()),
+            what: format!(
+                "the recording has {} samples ({:.3} s)",
+                info.n_samples,
+                info.duration_s()
+            ),
             hint: "sorting needs at least 0.1 s".into(),
         });
     }
@@ -115,12 +129,36 @@ pub fn sort(recording: &dyn Recording, parameters: &SortingParameters, options: 
     run.sort()
 }
 
+/// What the stages after detection share.
+pub(super) struct Stage<'a> {
+    pub(super) detector: &'a Detector,
+    pub(super) front_end: &'a FrontEnd,
+    /// Correction of motion, where there was any.
+    pub(super) correction: Option<&'a Correction>,
+    pub(super) geometry: &'a Geometry,
+}
+
+/// Templates on the device, one set for every group of blocks with a like displacement.
+pub(super) struct Matchers {
+    /// Templates of the tissue at rest.
+    pub(super) reference: MatchTables,
+    by_group: Vec<Matcher>,
+    group_of: Vec<usize>,
+}
+
+impl Matchers {
+    /// The templates of a block.
+    pub(super) fn of(&self, block: &Block) -> &Matcher {
+        &self.by_group[self.group_of[block.index]]
+    }
+}
+
 /// One sort.
 pub(super) struct Run<'a> {
     recording: &'a dyn Recording,
     pub(super) parameters: &'a SortingParameters,
     pub(super) options: SortOptions<'a>,
-    grid: BlockGrid,
+    pub(super) grid: BlockGrid,
     pub(super) checkpoints: Checkpoints,
     pub(super) fs: f64,
     peak_capacity: AtomicUsize,
@@ -132,77 +170,114 @@ impl Run<'_> {
         let control = self.options.control;
         let learned = self.checkpoints.stage(control, "survey", || self.learn())?;
         let info = self.recording.info();
-        let channels: Vec<usize> = (0..info.n_channels()).filter(|&c| learned.bad[c].is_none()).collect();
-        let geometry = Geometry { contacts: channels.iter().map(|&c| info.contacts[c]).collect() };
+        let channels: Vec<usize> = (0..info.n_channels())
+            .filter(|&c| learned.bad[c].is_none())
+            .collect();
+        let geometry = Geometry {
+            contacts: channels.iter().map(|&c| info.contacts[c]).collect(),
+        };
         self.report_bad_channels(&learned);
         let mut result = SortingResult::empty(channels, geometry, learned.bad.clone(), self.taps());
         result.noise_uv = learned.noise_uv.clone();
         result.set_whitening(&learned.matrix);
         result.not_finite = learned.not_finite;
         let Some(shapes) = &learned.shapes else {
-            control.warn("no spikes were found: too few threshold crossings to learn shapes from".into());
+            control.warn(
+                "no spikes were found: too few threshold crossings to learn shapes from".into(),
+            );
             return Ok(result);
         };
         let geometry = result.geometry.clone();
-        let detector = Detector::new(self.options.executor, &geometry, shapes, self.parameters, self.fs)?;
-        let still = self.front_end(&result.channels, &geometry, &learned.matrix, None)?;
-        let (mut events, raster) =
-            self.checkpoints.stage(control, "detection", || self.detect(&detector, &still, &geometry))?;
+        let detector = Detector::new(
+            self.options.executor,
+            &geometry,
+            shapes,
+            self.parameters,
+            self.fs,
+        )?;
+        let front_end = self.front_end(&result.channels, &geometry, &learned.matrix)?;
+        let (mut events, raster) = self.checkpoints.stage(control, "detection", || {
+            self.detect(&detector, &front_end, None, &geometry)
+        })?;
         let estimate: Option<Motion> = self.checkpoints.stage(control, "motion", || {
-            Ok(if self.parameters.motion.correct { estimation::estimate(&raster, &self.parameters.motion) } else { None })
+            Ok(if self.parameters.motion.correct {
+                estimation::estimate(&raster, &self.parameters.motion)
+            } else {
+                None
+            })
         })?;
         drop(raster);
-        result.motion = estimate.clone().filter(|motion| estimation::is_worth_correcting(motion, &self.parameters.motion));
+        result.motion = estimate
+            .clone()
+            .filter(|motion| estimation::is_worth_correcting(motion, &self.parameters.motion));
         result.motion_estimate = estimate;
-        let front_end = match &result.motion {
-            None => still,
-            Some(motion) => {
-                let moving = Moving::new(
-                    motion.clone(),
-                    self.parameters.motion.interpolation_sigma_um,
-                    self.fs,
-                    &geometry,
-                    &learned.matrix,
-                );
-                let front_end = self.front_end(&result.channels, &geometry, &learned.matrix, Some(moving))?;
-                events = self.checkpoints.stage(control, "corrected detection", || {
-                    Ok(self.detect(&detector, &front_end, &geometry)?.0)
-                })?;
-                front_end
-            }
+        let sigma_um = self.parameters.motion.interpolation_sigma_um;
+        let correction = match &result.motion {
+            None => None,
+            Some(motion) => Some(Correction::new(
+                self.options.executor,
+                motion.clone(),
+                sigma_um,
+                self.fs,
+                &geometry,
+            )?),
         };
-        let mut matched = Matched { spikes: Vec::new(), events };
-        let mut matcher: Option<Matcher> = None;
+        if correction.is_some() {
+            events = self.checkpoints.stage(control, "corrected detection", || {
+                Ok(self
+                    .detect(&detector, &front_end, correction.as_ref(), &geometry)?
+                    .0)
+            })?;
+        }
+        let stage = Stage {
+            detector: &detector,
+            front_end: &front_end,
+            correction: correction.as_ref(),
+            geometry: &geometry,
+        };
+        let mut matched = Matched {
+            spikes: Vec::new(),
+            events,
+        };
+        let mut matcher: Option<Matchers> = None;
         let rounds = self.parameters.matching.rounds;
         for round in 0..rounds {
             let known = matcher.take();
-            let templates = self.checkpoints.stage(control, &format!("templates {}", round + 1), || {
-                self.learn_templates(&front_end, &geometry, known.as_ref(), &matched)
-            })?;
+            let templates =
+                self.checkpoints
+                    .stage(control, &format!("templates {}", round + 1), || {
+                        self.learn_templates(&stage, known.as_ref(), &matched)
+                    })?;
             drop(known);
             if templates.is_empty() {
-                control.warn("no units were found: no cluster of spikes stands above the noise".into());
+                control.warn(
+                    "no units were found: no cluster of spikes stands above the noise".into(),
+                );
                 return Ok(result);
             }
-            let rank = self.parameters.templates.rank as usize;
-            let tables = MatchTables::new(&templates, rank, CHANNEL_KEEP, self.taps());
             if round + 1 < rounds {
-                let next = self.matcher(tables, shapes, &detector.feature_table, &geometry)?;
-                matched = self.checkpoints.stage(control, &format!("matching {}", round + 1), || {
-                    self.match_round(&next, &detector, &front_end)
-                })?;
+                let next = self.matchers(&templates, shapes, &detector.feature_table, &stage)?;
+                matched =
+                    self.checkpoints
+                        .stage(control, &format!("matching {}", round + 1), || {
+                            self.match_round(&next, &stage)
+                        })?;
                 matcher = Some(next);
             } else {
                 let length = detector.feature_neighbours.min(geometry.n_channels());
                 let (table, n_neighbours) = padded(&geometry.nearest(length), |c| c as u32);
-                let last = self.matcher(tables, shapes, &table, &geometry)?;
+                let last = self.matchers(&templates, shapes, &table, &stage)?;
                 let path = feature_path(self.options.work, self.checkpoints.key());
                 let finished = self.checkpoints.stage(control, "last matching", || {
-                    self.match_last(&last, &front_end, &geometry, &table, &path, shapes.n_components())
+                    self.match_last(&last, &stage, &table, &path, shapes.n_components())
                 })?;
-                result.features = Some(FeatureFile { path, n_neighbours, n_components: shapes.n_components() });
+                result.features = Some(FeatureFile {
+                    path,
+                    n_neighbours,
+                    n_components: shapes.n_components(),
+                });
                 control.stage("curation", || {
-                    self.finish(&mut result, &last.tables, finished, &table, &geometry);
+                    self.finish(&mut result, &last.reference, finished, &table, &stage);
                     Ok(((), false))
                 })?;
             }
@@ -213,7 +288,10 @@ impl Run<'_> {
     pub(super) fn taps(&self) -> Taps {
         let samples = |ms: f64| (ms * self.fs / 1000.0).round() as usize;
         let before = samples(self.parameters.templates.before_ms);
-        Taps { n: before + samples(self.parameters.templates.after_ms), before }
+        Taps {
+            n: before + samples(self.parameters.templates.after_ms),
+            before,
+        }
     }
 
     pub(super) fn n_samples(&self) -> u64 {
@@ -227,7 +305,9 @@ impl Run<'_> {
                 .map(|c| c.to_string())
                 .collect();
             if !found.is_empty() {
-                self.options.control.warn(format!("{name} channels left out: {}", found.join(", ")));
+                self.options
+                    .control
+                    .warn(format!("{name} channels left out: {}", found.join(", ")));
             }
         }
         if learned.not_finite > 0 {
@@ -243,19 +323,19 @@ impl Run<'_> {
         channels: &[usize],
         geometry: &Geometry,
         matrix: &[f32],
-        moving: Option<Moving>,
     ) -> Result<FrontEnd> {
         let info = self.recording.info();
         let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
-        let whitening = (!matrix.is_empty()).then(|| Whitening::new(matrix, geometry, moving));
+        let whitening = Whitening::new(matrix, geometry.n_channels());
+        let preprocessing = &self.parameters.preprocessing;
         FrontEnd::new(
             self.options.executor,
             info,
-            &self.parameters.preprocessing,
+            preprocessing,
             channels,
             &offset,
             geometry,
-            whitening,
+            Some(whitening),
         )
     }
 
@@ -266,14 +346,31 @@ impl Run<'_> {
         let (executor, control) = (self.options.executor, self.options.control);
         let all: Vec<usize> = (0..info.n_channels()).collect();
         let survey_of = |channels: &[usize], reference: bool| {
-            let geometry = Geometry { contacts: channels.iter().map(|&c| info.contacts[c]).collect() };
+            let geometry = Geometry {
+                contacts: channels.iter().map(|&c| info.contacts[c]).collect(),
+            };
             let mut preprocessing = parameters.preprocessing.clone();
             preprocessing.common_reference &= reference;
             let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
-            let front_end = FrontEnd::new(executor, info, &preprocessing, channels, &offset, &geometry, None)?;
+            let front_end = FrontEnd::new(
+                executor,
+                info,
+                &preprocessing,
+                channels,
+                &offset,
+                &geometry,
+                None,
+            )?;
             let (blocks, piece) =
                 survey::choose(&self.grid, preprocessing.survey_s, self.fs, channels.len());
-            let survey = survey::take(executor, self.recording, control, &front_end, &blocks, piece)?;
+            let survey = survey::take(
+                executor,
+                self.recording,
+                control,
+                &front_end,
+                &blocks,
+                piece,
+            )?;
             Ok::<_, EngineError>((survey, geometry))
         };
         let bad = if parameters.preprocessing.bad_channels {
@@ -283,13 +380,31 @@ impl Run<'_> {
         };
         let channels: Vec<usize> = all.iter().copied().filter(|&c| bad[c].is_none()).collect();
         if channels.is_empty() {
-            return Ok(Learned { bad, noise_uv: Vec::new(), matrix: Vec::new(), shapes: None, not_finite: 0 });
+            return Ok(Learned {
+                bad,
+                noise_uv: Vec::new(),
+                matrix: Vec::new(),
+                shapes: None,
+                not_finite: 0,
+            });
         }
         let (survey, geometry) = survey_of(&channels, true)?;
-        let noise_uv = (0..channels.len()).map(|c| bad_channels::deviation(survey.channel(c))).collect();
-        let matrix = whitening::estimate(&survey, &geometry, parameters.preprocessing.whitening_radius_um);
+        let noise_uv = (0..channels.len())
+            .map(|c| bad_channels::deviation(survey.channel(c)))
+            .collect();
+        let matrix = whitening::estimate(
+            &survey,
+            &geometry,
+            parameters.preprocessing.whitening_radius_um,
+        );
         let shapes = shapes::learn(&survey, &matrix, &parameters.detection, self.fs);
-        Ok(Learned { bad, noise_uv, matrix, shapes, not_finite: survey.not_finite })
+        Ok(Learned {
+            bad,
+            noise_uv,
+            matrix,
+            shapes,
+            not_finite: survey.not_finite,
+        })
     }
 
     fn pass(&self, bytes_per_block: u64) -> Pass<'_> {
@@ -298,19 +413,46 @@ impl Run<'_> {
             recording: self.recording,
             control: self.options.control,
             lanes: executor.lanes(),
-            blocks_together: executor.blocks_together(bytes_per_block),
+            blocks_together: self
+                .options
+                .blocks_together
+                .unwrap_or_else(|| executor.blocks_together(bytes_per_block)),
+        }
+    }
+
+    /// As [`Run::pass`], but one block at a time where every block may have its own templates.
+    fn matching_pass(&self, stage: &Stage<'_>, bytes_per_block: u64) -> Pass<'_> {
+        let pass = self.pass(bytes_per_block);
+        if stage.correction.is_some() {
+            Pass {
+                blocks_together: 1,
+                ..pass
+            }
+        } else {
+            pass
         }
     }
 
     fn event_sample(&self, n_channels: usize, feature_length: usize) -> EventSample {
         let most = EVENT_BYTES / 4 / feature_length.max(1) / n_channels.max(1);
-        EventSample::new(n_channels, most.min(self.parameters.clustering.max_events as usize).max(100))
+        EventSample::new(
+            n_channels,
+            most.min(self.parameters.clustering.max_events as usize)
+                .max(100),
+        )
     }
 
     /// Detection over the whole recording: a sample of events with features, and the raster for motion.
-    fn detect(&self, detector: &Detector, front_end: &FrontEnd, geometry: &Geometry) -> Result<(EventSample, estimation::Raster)> {
+    fn detect(
+        &self,
+        detector: &Detector,
+        front_end: &FrontEnd,
+        correction: Option<&Correction>,
+        geometry: &Geometry,
+    ) -> Result<(EventSample, estimation::Raster)> {
         let mut events = self.event_sample(front_end.n_channels(), detector.feature_length());
-        let mut raster = estimation::Raster::new(geometry, &self.parameters.motion, self.n_samples(), self.fs);
+        let mut raster =
+            estimation::Raster::new(geometry, &self.parameters.motion, self.n_samples(), self.fs);
         let length = detector.feature_length();
         self.pass(detector.bytes_per_block()).run(
             "detection",
@@ -320,6 +462,8 @@ impl Run<'_> {
                     let blocks = chunk.blocks.clone();
                     let mut commands = Commands::new();
                     let (x, _) = front_end.whitened(&mut commands, chunk);
+                    let x = correction
+                        .map_or(x, |correction| correction.record(&mut commands, &blocks, x));
                     let downloads = detector.record(&mut commands, x, blocks.len(), capacity, true);
                     Ok(downloads.peaks(&mut self.options.executor.play(commands)?, &blocks))
                 })
@@ -338,18 +482,17 @@ impl Run<'_> {
     /// Clusters the sampled events and averages, cleans and merges the clusters' waveforms.
     fn learn_templates(
         &self,
-        front_end: &FrontEnd,
-        geometry: &Geometry,
-        known: Option<&Matcher>,
+        stage: &Stage<'_>,
+        known: Option<&Matchers>,
         matched: &Matched,
     ) -> Result<Vec<Template>> {
         let parameters = self.parameters;
         let test = RefractoryTest::new(self.fs, self.n_samples());
         let mut spikes = matched.spikes.clone();
         let mut channels = matched.events.clone().into_channels();
-        if let Some(matcher) = known {
+        if let Some(matchers) = known {
             let verdict = curation::judge(
-                &matcher.tables,
+                &matchers.reference,
                 &spikes,
                 &parameters.curation_between_rounds(),
                 &parameters.clustering,
@@ -371,9 +514,16 @@ impl Run<'_> {
             let first = trains.len();
             let n_labels = labels.iter().copied().max().unwrap_or(-1) + 1;
             let mut counts = vec![0u32; n_labels as usize];
-            labels.iter().filter(|&&label| label >= 0).for_each(|&label| counts[label as usize] += 1);
+            labels
+                .iter()
+                .filter(|&&label| label >= 0)
+                .for_each(|&label| counts[label as usize] += 1);
             let mut index = vec![None; n_labels as usize];
-            for (label, _) in counts.iter().enumerate().filter(|&(_, &count)| count >= parameters.clustering.min_spikes) {
+            for (label, _) in counts
+                .iter()
+                .enumerate()
+                .filter(|&(_, &count)| count >= parameters.clustering.min_spikes)
+            {
                 index[label] = Some(trains.len());
                 trains.push(Vec::new());
             }
@@ -401,18 +551,18 @@ impl Run<'_> {
         spikes.sort_by_key(|spike| (spike.sample, spike.unit));
         let mut means = mean_waveforms::average(
             self.options.executor,
-            self.recording,
-            self.options.control,
+            self.pass(stage.front_end.bytes_per_block()),
             &self.grid.blocks,
-            front_end,
-            geometry,
-            known.map(|matcher| (matcher, spikes.as_slice())),
+            stage,
+            known.map(|matchers| (matchers, spikes.as_slice())),
             &labelled,
             trains.len(),
             parameters.templates.max_channels as usize,
             taps,
         )?;
-        means.iter_mut().for_each(|mean| mean.denoise(CHANNEL_KEEP, taps));
+        means
+            .iter_mut()
+            .for_each(|mean| mean.denoise(CHANNEL_KEEP, taps));
         let samples = |ms: f64| (ms * self.fs / 1000.0).round() as i64;
         let rule = MergeRule {
             min_norm: parameters.templates.min_norm,
@@ -425,24 +575,69 @@ impl Run<'_> {
         Ok(merged.into_iter().map(|(template, _)| template).collect())
     }
 
-    fn matcher(&self, tables: MatchTables, shapes: &Shapes, feature_table: &[u32], geometry: &Geometry) -> Result<Matcher> {
-        Matcher::new(
-            self.options.executor,
-            tables,
-            shapes,
-            feature_table,
-            self.parameters,
-            self.fs,
-            geometry.n_channels(),
-        )
+    /// Templates on the device: one set, or one for every displacement.
+    fn matchers(
+        &self,
+        templates: &[Template],
+        shapes: &Shapes,
+        feature_table: &[u32],
+        stage: &Stage<'_>,
+    ) -> Result<Matchers> {
+        let taps = self.taps();
+        let rank = self.parameters.templates.rank as usize;
+        let reference = MatchTables::new(templates, rank, CHANNEL_KEEP, taps);
+        let (group_of, groups) = match stage.correction {
+            None => (vec![0; self.grid.blocks.len()], vec![Vec::new()]),
+            Some(correction) => correction.groups(&self.grid.blocks),
+        };
+        let by_group = groups
+            .iter()
+            .map(|group| {
+                let tables = match stage.correction {
+                    None => reference.clone(),
+                    Some(correction) => {
+                        let mut tables = MatchTables::new(
+                            &correction.moved(templates, group, taps),
+                            rank,
+                            CHANNEL_KEEP,
+                            taps,
+                        );
+                        // Features and reports are about the unit where it is at rest.
+                        tables.main_channel.clone_from(&reference.main_channel);
+                        tables
+                    }
+                };
+                Matcher::new(
+                    self.options.executor,
+                    tables,
+                    &reference,
+                    shapes,
+                    feature_table,
+                    self.parameters,
+                    self.fs,
+                    stage.geometry.n_channels(),
+                )
+            })
+            .collect::<Result<Vec<Matcher>>>()?;
+        Ok(Matchers {
+            reference,
+            by_group,
+            group_of,
+        })
     }
 
     /// Matching over the whole recording with detection in what it leaves: spikes, and a sample of cleaned events.
-    fn match_round(&self, matcher: &Matcher, detector: &Detector, front_end: &FrontEnd) -> Result<Matched> {
+    fn match_round(&self, matchers: &Matchers, stage: &Stage<'_>) -> Result<Matched> {
+        let (detector, front_end) = (stage.detector, stage.front_end);
         let length = detector.feature_length();
+        let first = &matchers.by_group[0];
         let mut events = self.event_sample(front_end.n_channels(), length);
         let mut spikes = Vec::new();
-        self.pass(detector.bytes_per_block().max(matcher.bytes_per_block())).run(
+        self.matching_pass(
+            stage,
+            detector.bytes_per_block().max(first.bytes_per_block()),
+        )
+        .run(
             "matching",
             &self.grid.blocks,
             |chunk| {
@@ -450,9 +645,12 @@ impl Run<'_> {
                     let blocks = chunk.blocks.clone();
                     let peak_capacity = self.peak_capacity.load(Ordering::Relaxed);
                     let mut commands = Commands::new();
+                    let matcher = matchers.of(&blocks[0]);
                     let (x, _) = front_end.whitened(&mut commands, chunk);
-                    let matching = matcher.record(&mut commands, x, blocks.len(), spike_capacity, true);
-                    let detection = detector.record(&mut commands, x, blocks.len(), peak_capacity, true);
+                    let (matching, x) =
+                        matcher.record(&mut commands, x, &blocks, spike_capacity, stage.correction);
+                    let detection =
+                        detector.record(&mut commands, x, blocks.len(), peak_capacity, true);
                     let mut downloads = self.options.executor.play(commands)?;
                     let spikes = match matching.spikes(matcher, &mut downloads, &blocks) {
                         Ok(spikes) => spikes,
@@ -461,7 +659,8 @@ impl Run<'_> {
                     let peaks = match detection.peaks(&mut downloads, &blocks) {
                         Ok(peaks) => peaks,
                         Err(most) => {
-                            self.peak_capacity.fetch_max(most + most / 4, Ordering::Relaxed);
+                            self.peak_capacity
+                                .fetch_max(most + most / 4, Ordering::Relaxed);
                             return Ok(Err(0));
                         }
                     };
@@ -469,15 +668,21 @@ impl Run<'_> {
                 })
             },
             |_, (found, (peaks, features)): (BlockSpikes, (Vec<Peak>, Vec<f32>))| {
-                for (spike, residual) in found.spikes.iter().zip(found.features.chunks_exact(length)) {
+                for (spike, residual) in
+                    found.spikes.iter().zip(found.features.chunks_exact(length))
+                {
                     let unit = spike.unit as usize;
-                    let own = &matcher.unit_features[unit * length..(unit + 1) * length];
+                    let own = &first.unit_features[unit * length..(unit + 1) * length];
                     events.push(SpikeEvent {
                         sample: spike.sample,
-                        channel: matcher.tables.main_channel[unit] as u32,
+                        channel: matchers.reference.main_channel[unit] as u32,
                         unit: spike.unit as i32,
                         amplitude: spike.amplitude,
-                        features: residual.iter().zip(own).map(|(r, own)| r + spike.amplitude * own).collect(),
+                        features: residual
+                            .iter()
+                            .zip(own)
+                            .map(|(r, own)| r + spike.amplitude * own)
+                            .collect(),
                     });
                 }
                 for peak in &peaks {
@@ -493,47 +698,69 @@ impl Run<'_> {
     /// The last matching: spikes, their positions, and their features in a file.
     fn match_last(
         &self,
-        matcher: &Matcher,
-        front_end: &FrontEnd,
-        geometry: &Geometry,
+        matchers: &Matchers,
+        stage: &Stage<'_>,
         feature_table: &[u32],
         path: &Path,
         n_components: usize,
     ) -> Result<Finished> {
-        let length = matcher.feature_length();
+        let first = &matchers.by_group[0];
+        let length = first.feature_length();
         let n_neighbours = length / n_components;
         let failed = |source| work_error("write", path, source);
         let temporary = path.with_extension("partial");
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(failed)?);
-        let mut finished = Finished { spikes: Vec::new(), positions: Vec::new() };
-        self.pass(matcher.bytes_per_block()).run(
+        let mut finished = Finished {
+            spikes: Vec::new(),
+            positions: Vec::new(),
+        };
+        self.matching_pass(stage, first.bytes_per_block()).run(
             "last matching",
             &self.grid.blocks,
             |chunk| {
                 with_capacity(&self.spike_capacity, chunk, |chunk, capacity| {
                     let blocks = chunk.blocks.clone();
                     let mut commands = Commands::new();
-                    let (x, _) = front_end.whitened(&mut commands, chunk);
-                    let matching = matcher.record(&mut commands, x, blocks.len(), capacity, true);
-                    Ok(matching.spikes(matcher, &mut self.options.executor.play(commands)?, &blocks))
+                    let matcher = matchers.of(&blocks[0]);
+                    let (x, _) = stage.front_end.whitened(&mut commands, chunk);
+                    let (matching, _) =
+                        matcher.record(&mut commands, x, &blocks, capacity, stage.correction);
+                    Ok(matching.spikes(
+                        matcher,
+                        &mut self.options.executor.play(commands)?,
+                        &blocks,
+                    ))
                 })
             },
             |_, found: BlockSpikes| {
-                for (spike, residual) in found.spikes.iter().zip(found.features.chunks_exact(length)) {
+                for (spike, residual) in
+                    found.spikes.iter().zip(found.features.chunks_exact(length))
+                {
                     let unit = spike.unit as usize;
-                    let own = &matcher.unit_features[unit * length..(unit + 1) * length];
-                    let cleaned: Vec<f32> =
-                        residual.iter().zip(own).map(|(r, own)| r + spike.amplitude * own).collect();
-                    let channel = matcher.tables.main_channel[unit];
+                    let own = &first.unit_features[unit * length..(unit + 1) * length];
+                    let cleaned: Vec<f32> = residual
+                        .iter()
+                        .zip(own)
+                        .map(|(r, own)| r + spike.amplitude * own)
+                        .collect();
+                    let channel = matchers.reference.main_channel[unit];
                     let near = &feature_table[channel * n_neighbours..(channel + 1) * n_neighbours];
-                    finished.positions.push(centre_of_mass(&cleaned, near, n_components, geometry));
-                    file.write_all(bytemuck::cast_slice(&cleaned)).map_err(failed)?;
+                    finished.positions.push(centre_of_mass(
+                        &cleaned,
+                        near,
+                        n_components,
+                        stage.geometry,
+                    ));
+                    file.write_all(bytemuck::cast_slice(&cleaned))
+                        .map_err(failed)?;
                 }
                 finished.spikes.extend(found.spikes);
                 Ok(())
             },
         )?;
-        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let file = file
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(failed)?;
         std::fs::rename(&temporary, path).map_err(failed)?;
         Ok(finished)
@@ -573,7 +800,12 @@ fn peak_event(peak: &Peak, features: &[f32], length: usize) -> SpikeEvent {
 }
 
 /// Position from the energy of a spike's features on the channels around.
-fn centre_of_mass(features: &[f32], channels: &[u32], n_components: usize, geometry: &Geometry) -> [f32; 2] {
+fn centre_of_mass(
+    features: &[f32],
+    channels: &[u32],
+    n_components: usize,
+    geometry: &Geometry,
+) -> [f32; 2] {
     let (mut total, mut x, mut y) = (0.0f64, 0.0, 0.0);
     for (row, &c) in features.chunks_exact(n_components).zip(channels) {
         let energy: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
@@ -584,4 +816,3 @@ fn centre_of_mass(features: &[f32], channels: &[u32], n_components: usize, geome
     }
     [(x / total.max(1e-12)) as f32, (y / total.max(1e-12)) as f32]
 }
-

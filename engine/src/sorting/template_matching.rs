@@ -4,11 +4,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use somata_shaders::{
     cpu::sorting::match_templates::gain_and_amplitude,
-    layout::{MATCH_TILE, MatchTemplatesParams, ProjectFeaturesParams, ScoreTemplatesParams, SubtractTemplatesParams},
+    layout::{
+        MATCH_TILE, MatchTemplatesParams, ProjectFeaturesParams, ScoreTemplatesParams,
+        SubtractTemplatesParams,
+    },
 };
 
 use super::{
-
+    motion::interpolation::Correction,
     shapes::Shapes,
     templates::{Taps, Template},
 };
@@ -35,6 +38,7 @@ pub struct Spike {
 }
 
 /// Templates of low rank with everything that matching needs to know of them.
+#[derive(Clone)]
 pub struct MatchTables {
     /// Samples of a template.
     pub taps: Taps,
@@ -61,9 +65,14 @@ const PAIR_SHARE: f64 = 0.15;
 impl MatchTables {
     /// Low-rank approximation of `templates` (channels with a norm above `keep` noise deviations) and their products.
     pub fn new(templates: &[Template], rank: usize, keep: f64, taps: Taps) -> Self {
-        let parts: Vec<(Template, Vec<f64>, Vec<f64>)> =
-            templates.par_iter().map(|template| reduce(template, rank, keep, taps)).collect();
-        let units: Vec<Template> = parts.iter().map(|(template, _, _)| template.clone()).collect();
+        let parts: Vec<(Template, Vec<f64>, Vec<f64>)> = templates
+            .par_iter()
+            .map(|template| reduce(template, rank, keep, taps))
+            .collect();
+        let units: Vec<Template> = parts
+            .iter()
+            .map(|(template, _, _)| template.clone())
+            .collect();
         let norm2: Vec<f32> = units.iter().map(|unit| unit.norm2() as f32).collect();
         let neighbours: Vec<Vec<usize>> = (0..units.len())
             .into_par_iter()
@@ -73,7 +82,9 @@ impl MatchTables {
                         let bound: f64 = units[i]
                             .shared(&units[j])
                             .map(|(a, b)| {
-                                let norm = |row: &[f32]| row.iter().map(|&v| f64::from(v * v)).sum::<f64>().sqrt();
+                                let norm = |row: &[f32]| {
+                                    row.iter().map(|&v| f64::from(v * v)).sum::<f64>().sqrt()
+                                };
                                 norm(units[i].row(a, taps)) * norm(units[j].row(b, taps))
                             })
                             .sum();
@@ -91,15 +102,25 @@ impl MatchTables {
         let cross: Vec<Vec<f32>> = neighbours
             .par_iter()
             .enumerate()
-            .map(|(i, row)| row.iter().flat_map(|&j| cross_products(&parts[i], &parts[j], rank, taps)).collect())
+            .map(|(i, row)| {
+                row.iter()
+                    .flat_map(|&j| cross_products(&parts[i], &parts[j], rank, taps))
+                    .collect()
+            })
             .collect();
         Self {
             taps,
             main_channel: units.iter().map(|unit| unit.main_channel(taps)).collect(),
             norm2,
             rank,
-            spatial: parts.iter().flat_map(|(_, spatial, _)| spatial.iter().map(|&v| v as f32)).collect(),
-            temporal: parts.iter().flat_map(|(_, _, temporal)| temporal.iter().map(|&v| v as f32)).collect(),
+            spatial: parts
+                .iter()
+                .flat_map(|(_, spatial, _)| spatial.iter().map(|&v| v as f32))
+                .collect(),
+            temporal: parts
+                .iter()
+                .flat_map(|(_, _, temporal)| temporal.iter().map(|&v| v as f32))
+                .collect(),
             units,
             pair_start,
             pair_unit,
@@ -119,23 +140,55 @@ impl MatchTables {
 }
 
 /// Low-rank form of a template: the template itself, `[entry, rank]` and `[rank, tap]`.
-fn reduce(template: &Template, rank: usize, keep: f64, taps: Taps) -> (Template, Vec<f64>, Vec<f64>) {
-    let norm = |entry: usize| template.row(entry, taps).iter().map(|&v| f64::from(v * v)).sum::<f64>().sqrt();
-    let mut entries: Vec<usize> = (0..template.channels.len()).filter(|&entry| norm(entry) > keep).collect();
+fn reduce(
+    template: &Template,
+    rank: usize,
+    keep: f64,
+    taps: Taps,
+) -> (Template, Vec<f64>, Vec<f64>) {
+    let norm = |entry: usize| {
+        template
+            .row(entry, taps)
+            .iter()
+            .map(|&v| f64::from(v * v))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let mut entries: Vec<usize> = (0..template.channels.len())
+        .filter(|&entry| norm(entry) > keep)
+        .collect();
     if entries.is_empty() && !template.channels.is_empty() {
         entries.push(template.main_entry(taps));
     }
-    let rows: Vec<f64> =
-        entries.iter().flat_map(|&entry| template.row(entry, taps).iter().map(|&v| f64::from(v))).collect();
+    let rows: Vec<f64> = entries
+        .iter()
+        .flat_map(|&entry| template.row(entry, taps).iter().map(|&v| f64::from(v)))
+        .collect();
     let (spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
     let mut waveform = vec![0.0f32; rows.len()];
-    for (row, spatial) in waveform.chunks_exact_mut(taps.n).zip(spatial.chunks_exact(rank)) {
+    for (row, spatial) in waveform
+        .chunks_exact_mut(taps.n)
+        .zip(spatial.chunks_exact(rank))
+    {
         for (&weight, temporal) in spatial.iter().zip(temporal.chunks_exact(taps.n)) {
-            row.iter_mut().zip(temporal).for_each(|(to, from)| *to += (weight * from) as f32);
+            row.iter_mut()
+                .zip(temporal)
+                .for_each(|(to, from)| *to += (weight * from) as f32);
         }
     }
-    let channels = entries.iter().map(|&entry| template.channels[entry]).collect();
-    (Template { channels, waveform, n_events: template.n_events }, spatial, temporal)
+    let channels = entries
+        .iter()
+        .map(|&entry| template.channels[entry])
+        .collect();
+    (
+        Template {
+            channels,
+            waveform,
+            n_events: template.n_events,
+        },
+        spatial,
+        temporal,
+    )
 }
 
 /// `cross[d + taps - 1] = sum_c sum_l a[c, l + d] * b[c, l]`: how much a spike of `a` adds to the score of `b` that
@@ -160,7 +213,11 @@ fn cross_products(
         let left = &a.2[r * n..(r + 1) * n];
         // The right side summed first: one correlation a rank instead of one a pair of ranks.
         let right: Vec<f32> = (0..n)
-            .map(|l| (0..rank).map(|s| mixing[r * rank + s] * b.2[s * n + l]).sum::<f64>() as f32)
+            .map(|l| {
+                (0..rank)
+                    .map(|s| mixing[r * rank + s] * b.2[s * n + l])
+                    .sum::<f64>() as f32
+            })
             .collect();
         for (k, &value) in left.iter().enumerate() {
             // l + d = k, so d + n - 1 = k - l + n - 1.
@@ -203,27 +260,29 @@ pub struct MatchDownloads {
     capacity: usize,
     spikes: DownloadId,
     count: DownloadId,
-    features: Option<DownloadId>,
+    features: DownloadId,
 }
 
 /// One block's spikes with the projections of the residual around each.
 pub struct BlockSpikes {
     /// The block's own spikes in order of time and unit.
     pub spikes: Vec<Spike>,
-    /// `[spike, feature]`, of the residual alone; empty when not asked for.
+    /// `[spike, feature]`, of the residual alone.
     pub features: Vec<f32>,
 }
 
 impl Matcher {
     /// Puts the tables on the device.
     ///
-    /// `feature_table` holds the feature channels of every channel, padded with `NONE`.
+    /// `reference` are the same units at rest: their features are added to the residual's. `feature_table` holds the
+    /// feature channels of every channel, padded with `NONE`.
     ///
     /// # Errors
     /// When the device has no room.
     pub fn new(
         executor: &dyn Executor,
         tables: MatchTables,
+        reference: &MatchTables,
         shapes: &Shapes,
         feature_table: &[u32],
         parameters: &SortingParameters,
@@ -237,10 +296,19 @@ impl Matcher {
         let n_neighbours = feature_table.len() / n_channels;
         let mut channel_start = vec![0u32];
         for unit in &tables.units {
-            channel_start.push(channel_start.last().expect("not empty") + unit.channels.len() as u32);
+            channel_start
+                .push(channel_start.last().expect("not empty") + unit.channels.len() as u32);
         }
-        let channel: Vec<u32> = tables.units.iter().flat_map(|unit| unit.channels.clone()).collect();
-        let waveform: Vec<f32> = tables.units.iter().flat_map(|unit| unit.waveform.clone()).collect();
+        let channel: Vec<u32> = tables
+            .units
+            .iter()
+            .flat_map(|unit| unit.channels.clone())
+            .collect();
+        let waveform: Vec<f32> = tables
+            .units
+            .iter()
+            .flat_map(|unit| unit.waveform.clone())
+            .collect();
         let precision = (1.0 / (matching.amplitude_sigma * matching.amplitude_sigma)) as f32;
         let pursue = MatchTemplatesParams {
             n_blocks: 0,
@@ -261,7 +329,12 @@ impl Matcher {
         };
         let mut unit_table = tables.norm2.clone();
         unit_table.extend(std::iter::repeat_n(precision, n_units));
-        unit_table.extend(tables.norm2.iter().map(|&norm| score_min(norm, precision, &pursue)));
+        unit_table.extend(
+            tables
+                .norm2
+                .iter()
+                .map(|&norm| score_min(norm, precision, &pursue)),
+        );
         let unit_neighbours: Vec<u32> = tables
             .main_channel
             .iter()
@@ -271,9 +344,14 @@ impl Matcher {
         let feature_length = n_neighbours * n_components;
         let mut unit_features = vec![0.0f32; n_units * feature_length];
         let skip = taps.before as i64 - shapes.before as i64;
-        for (u, unit) in tables.units.iter().enumerate() {
+        for (u, unit) in reference.units.iter().enumerate() {
             for j in 0..n_neighbours {
-                let Ok(entry) = unit.channels.binary_search(&unit_neighbours[u * n_neighbours + j]) else { continue };
+                let Ok(entry) = unit
+                    .channels
+                    .binary_search(&unit_neighbours[u * n_neighbours + j])
+                else {
+                    continue;
+                };
                 let row = unit.row(entry, taps);
                 for (k, component) in shapes.basis.chunks_exact(shapes.n_taps).enumerate() {
                     unit_features[u * feature_length + j * n_components + k] = component
@@ -334,16 +412,19 @@ impl Matcher {
         4 * self.tables.n_units() as u64 * WINDOW_SAMPLES as u64 * 5 / 4
     }
 
-    /// Appends matching on whitened data `x`, which become the residual when `with_residual`.
+    /// Appends matching on whitened data `x`, which become the residual, moved back where there is a `correction`.
+    ///
+    /// Gives what to download and the buffer of the residual.
     pub fn record(
         &self,
         commands: &mut Commands,
         x: BufferId,
-        n_blocks: usize,
+        blocks: &[Block],
         capacity: usize,
-        with_residual: bool,
-    ) -> MatchDownloads {
-        let blocks = n_blocks as u32;
+        correction: Option<&Correction>,
+    ) -> (MatchDownloads, BufferId) {
+        let n_blocks = blocks.len();
+        let (all_blocks, blocks) = (blocks, blocks.len() as u32);
         let words = n_blocks * WINDOW_SAMPLES * self.tables.n_units();
         let tiles = n_blocks * self.pursue.n_tiles as usize * self.tables.n_units();
         let scores = commands.buffer("scores", words);
@@ -359,30 +440,42 @@ impl Matcher {
         let pair_unit = commands.resident(&self.pair_unit);
         let cross = commands.resident(&self.cross);
         commands.dispatch(
-            &ScoreTemplatesParams { n_blocks: blocks, ..self.score },
+            &ScoreTemplatesParams {
+                n_blocks: blocks,
+                ..self.score
+            },
             &[x, start, channel, spatial, temporal, scores],
         );
         commands.dispatch(
-            &MatchTemplatesParams { n_blocks: blocks, capacity: capacity as u32, ..self.pursue },
-            &[scores, unit_table, pair_start, pair_unit, cross, scratch, spikes, count],
+            &MatchTemplatesParams {
+                n_blocks: blocks,
+                capacity: capacity as u32,
+                ..self.pursue
+            },
+            &[
+                scores, unit_table, pair_start, pair_unit, cross, scratch, spikes, count,
+            ],
         );
-        let features = with_residual.then(|| {
-            self.record_subtraction(commands, x, spikes, count, n_blocks, capacity);
-            let neighbour = commands.resident(&self.feature_neighbour);
-            let basis = commands.resident(&self.basis);
-            let features = commands.buffer("spike_features", n_blocks * capacity * self.feature_length);
-            commands.dispatch(
-                &ProjectFeaturesParams { n_blocks: blocks, capacity: capacity as u32, ..self.project },
-                &[x, spikes, count, neighbour, basis, features],
-            );
-            features
-        });
-        MatchDownloads {
+        self.record_subtraction(commands, x, spikes, count, n_blocks, capacity);
+        let x = correction.map_or(x, |correction| correction.record(commands, all_blocks, x));
+        let neighbour = commands.resident(&self.feature_neighbour);
+        let basis = commands.resident(&self.basis);
+        let features = commands.buffer("spike_features", n_blocks * capacity * self.feature_length);
+        commands.dispatch(
+            &ProjectFeaturesParams {
+                n_blocks: blocks,
+                capacity: capacity as u32,
+                ..self.project
+            },
+            &[x, spikes, count, neighbour, basis, features],
+        );
+        let downloads = MatchDownloads {
             capacity,
             spikes: commands.download(spikes),
             count: commands.download(count),
-            features: features.map(|features| commands.download(features)),
-        }
+            features: commands.download(features),
+        };
+        (downloads, x)
     }
 
     /// Appends the subtraction of listed spikes (start sample in the window, unit, amplitude) from `x`.
@@ -399,7 +492,11 @@ impl Matcher {
         let channel = commands.resident(&self.channel);
         let waveform = commands.resident(&self.waveform);
         commands.dispatch(
-            &SubtractTemplatesParams { n_blocks: n_blocks as u32, capacity: capacity as u32, ..self.subtract },
+            &SubtractTemplatesParams {
+                n_blocks: n_blocks as u32,
+                capacity: capacity as u32,
+                ..self.subtract
+            },
             &[x, spikes, count, start, channel, waveform],
         );
     }
@@ -424,13 +521,16 @@ impl MatchDownloads {
             return Err(largest);
         }
         let entries: Vec<u32> = downloads.take(self.spikes);
-        let features: Vec<f32> = self.features.map(|features| downloads.take(features)).unwrap_or_default();
+        let features: Vec<f32> = downloads.take(self.features);
         let length = matcher.feature_length;
         Ok(blocks
             .iter()
             .enumerate()
             .map(|(b, block)| {
-                let mut found = BlockSpikes { spikes: Vec::new(), features: Vec::new() };
+                let mut found = BlockSpikes {
+                    spikes: Vec::new(),
+                    features: Vec::new(),
+                };
                 for entry in b * self.capacity..b * self.capacity + count[b] as usize {
                     let trough = entries[entry * 4] as usize + matcher.tables.taps.before;
                     if block.owns(trough) {
@@ -439,9 +539,9 @@ impl MatchDownloads {
                             unit: entries[entry * 4 + 1],
                             amplitude: f32::from_bits(entries[entry * 4 + 2]),
                         });
-                        if !features.is_empty() {
-                            found.features.extend_from_slice(&features[entry * length..(entry + 1) * length]);
-                        }
+                        found
+                            .features
+                            .extend_from_slice(&features[entry * length..(entry + 1) * length]);
                     }
                 }
                 found
@@ -455,7 +555,8 @@ fn score_min(norm2: f32, precision: f32, p: &MatchTemplatesParams) -> f32 {
     let (mut low, mut high) = (0.0f32, norm2 * p.amplitude_max + 50.0);
     for _ in 0..40 {
         let middle = 0.5 * (low + high);
-        let (gain, _) = gain_and_amplitude(middle, norm2, precision, p.amplitude_min, p.amplitude_max);
+        let (gain, _) =
+            gain_and_amplitude(middle, norm2, precision, p.amplitude_min, p.amplitude_max);
         if gain > p.threshold {
             high = middle;
         } else {
@@ -464,7 +565,6 @@ fn score_min(norm2: f32, precision: f32, p: &MatchTemplatesParams) -> f32 {
     }
     high
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -477,9 +577,18 @@ mod tests {
             let waveform = (0..channels.len() * taps.n)
                 .map(|i| ((i as u32 * 7 + seed * 13) % 11) as f32 - 5.0)
                 .collect();
-            Template { channels, waveform, n_events: 100.0 }
+            Template {
+                channels,
+                waveform,
+                n_events: 100.0,
+            }
         };
-        let tables = MatchTables::new(&[template(1, vec![0, 1, 2]), template(2, vec![1, 2, 5])], 3, 0.0, taps);
+        let tables = MatchTables::new(
+            &[template(1, vec![0, 1, 2]), template(2, vec![1, 2, 5])],
+            3,
+            0.0,
+            taps,
+        );
         for i in 0..2 {
             for (k, &j) in tables.neighbours(i).iter().enumerate() {
                 let (a, b) = (&tables.units[i], &tables.units[j as usize]);
@@ -488,12 +597,14 @@ mod tests {
                     for (x, y) in a.shared(b) {
                         for l in 0..taps.n as i64 {
                             if (0..taps.n as i64).contains(&(l + d)) {
-                                want += a.row(x, taps)[(l + d) as usize] * b.row(y, taps)[l as usize];
+                                want +=
+                                    a.row(x, taps)[(l + d) as usize] * b.row(y, taps)[l as usize];
                             }
                         }
                     }
                     let pair = tables.pair_start[i] as usize + k;
-                    let got = tables.cross[pair * (2 * taps.n - 1) + (d + taps.n as i64 - 1) as usize];
+                    let got =
+                        tables.cross[pair * (2 * taps.n - 1) + (d + taps.n as i64 - 1) as usize];
                     assert!((got - want).abs() < 1e-2, "{i} {j} {d}: {got} {want}");
                 }
             }

@@ -39,18 +39,29 @@ impl Template {
 
     /// Squared norm.
     pub fn norm2(&self) -> f64 {
-        self.waveform.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
+        self.waveform
+            .iter()
+            .map(|&v| f64::from(v) * f64::from(v))
+            .sum()
     }
 
     /// Entry with the largest deflection.
     pub fn main_entry(&self, taps: Taps) -> usize {
-        let peak = |entry: usize| self.row(entry, taps).iter().fold(0.0f32, |peak, v| peak.max(v.abs()));
-        (0..self.channels.len()).max_by(|&a, &b| peak(a).total_cmp(&peak(b)).then(b.cmp(&a))).unwrap_or(0)
+        let peak = |entry: usize| {
+            self.row(entry, taps)
+                .iter()
+                .fold(0.0f32, |peak, v| peak.max(v.abs()))
+        };
+        (0..self.channels.len())
+            .max_by(|&a, &b| peak(a).total_cmp(&peak(b)).then(b.cmp(&a)))
+            .unwrap_or(0)
     }
 
     /// Channel with the largest deflection.
     pub fn main_channel(&self, taps: Taps) -> usize {
-        self.channels.get(self.main_entry(taps)).map_or(0, |&c| c as usize)
+        self.channels
+            .get(self.main_entry(taps))
+            .map_or(0, |&c| c as usize)
     }
 
     /// Sample of the trough (or much larger positive peak) on the main channel.
@@ -60,13 +71,18 @@ impl Template {
         }
         let polar = |v: f32| if v < 0.0 { -v } else { POSITIVE_WEIGHT * v };
         let row = self.row(self.main_entry(taps), taps);
-        (0..taps.n).max_by(|&a, &b| polar(row[a]).total_cmp(&polar(row[b])).then(b.cmp(&a))).unwrap_or(taps.before)
+        (0..taps.n)
+            .max_by(|&a, &b| polar(row[a]).total_cmp(&polar(row[b])).then(b.cmp(&a)))
+            .unwrap_or(taps.before)
     }
 
     /// Moved by `shift` samples towards later times; what leaves the window is lost.
     pub fn shifted(&self, shift: i64, taps: Taps) -> Template {
         let mut waveform = vec![0.0; self.waveform.len()];
-        for (to, from) in waveform.chunks_exact_mut(taps.n).zip(self.waveform.chunks_exact(taps.n)) {
+        for (to, from) in waveform
+            .chunks_exact_mut(taps.n)
+            .zip(self.waveform.chunks_exact(taps.n))
+        {
             for (t, value) in to.iter_mut().enumerate() {
                 let source = t as i64 - shift;
                 if (0..taps.n as i64).contains(&source) {
@@ -74,23 +90,35 @@ impl Template {
                 }
             }
         }
-        Template { channels: self.channels.clone(), waveform, n_events: self.n_events }
+        Template {
+            channels: self.channels.clone(),
+            waveform,
+            n_events: self.n_events,
+        }
     }
 
     /// Entries and channels that two templates share.
     pub fn shared<'a>(&'a self, other: &'a Template) -> impl Iterator<Item = (usize, usize)> + 'a {
         let mut j = 0;
-        self.channels.iter().enumerate().filter_map(move |(i, &channel)| {
-            while j < other.channels.len() && other.channels[j] < channel {
-                j += 1;
-            }
-            (j < other.channels.len() && other.channels[j] == channel).then_some((i, j))
-        })
+        self.channels
+            .iter()
+            .enumerate()
+            .filter_map(move |(i, &channel)| {
+                while j < other.channels.len() && other.channels[j] < channel {
+                    j += 1;
+                }
+                (j < other.channels.len() && other.channels[j] == channel).then_some((i, j))
+            })
     }
 
     /// `a * self + b * other`.
     fn mix(&self, a: f32, other: &Template, b: f32, taps: Taps) -> Template {
-        let mut channels: Vec<u32> = self.channels.iter().chain(&other.channels).copied().collect();
+        let mut channels: Vec<u32> = self
+            .channels
+            .iter()
+            .chain(&other.channels)
+            .copied()
+            .collect();
         channels.sort_unstable();
         channels.dedup();
         let mut waveform = vec![0.0; channels.len() * taps.n];
@@ -98,10 +126,16 @@ impl Template {
             for (entry, channel) in source.channels.iter().enumerate() {
                 let at = channels.binary_search(channel).expect("in the union");
                 let row = &mut waveform[at * taps.n..(at + 1) * taps.n];
-                row.iter_mut().zip(source.row(entry, taps)).for_each(|(to, from)| *to += weight * from);
+                row.iter_mut()
+                    .zip(source.row(entry, taps))
+                    .for_each(|(to, from)| *to += weight * from);
             }
         }
-        Template { channels, waveform, n_events: self.n_events + other.n_events }
+        Template {
+            channels,
+            waveform,
+            n_events: self.n_events + other.n_events,
+        }
     }
 
     /// Zeroes the channels and the tails that are not above the mean's own sampling error, `keep` noise deviations
@@ -109,16 +143,31 @@ impl Template {
     pub fn denoise(&mut self, keep: f64, taps: Taps) {
         let (n, length) = (self.n_events, taps.n as f64);
         let threshold = keep * keep + length / n * (1.0 + 2.5 * (2.0 / length).sqrt());
-        let energy = |row: &[f32]| row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
-        let kept: Vec<usize> =
-            (0..self.channels.len()).filter(|&entry| energy(self.row(entry, taps)) >= threshold).collect();
-        self.waveform = kept.iter().flat_map(|&entry| self.row(entry, taps).to_vec()).collect();
+        let energy = |row: &[f32]| {
+            row.iter()
+                .map(|&v| f64::from(v) * f64::from(v))
+                .sum::<f64>()
+        };
+        let kept: Vec<usize> = (0..self.channels.len())
+            .filter(|&entry| energy(self.row(entry, taps)) >= threshold)
+            .collect();
+        self.waveform = kept
+            .iter()
+            .flat_map(|&entry| self.row(entry, taps).to_vec())
+            .collect();
         self.channels = kept.iter().map(|&entry| self.channels[entry]).collect();
         if kept.is_empty() {
             return;
         }
         let power: Vec<f64> = (0..taps.n)
-            .map(|t| self.waveform.iter().skip(t).step_by(taps.n).map(|&v| f64::from(v) * f64::from(v)).sum())
+            .map(|t| {
+                self.waveform
+                    .iter()
+                    .skip(t)
+                    .step_by(taps.n)
+                    .map(|&v| f64::from(v) * f64::from(v))
+                    .sum()
+            })
             .collect();
         let channels = kept.len() as f64;
         let limit = channels / n * (1.0 + 4.0 * (2.0 / (9.0 * channels)).sqrt());
@@ -127,7 +176,9 @@ impl Template {
             let count = range.len() as f64;
             range.map(|t| power[t]).sum::<f64>() / count
         };
-        let peak = (0..taps.n).max_by(|&a, &b| power[a].total_cmp(&power[b]).then(b.cmp(&a))).unwrap_or(0);
+        let peak = (0..taps.n)
+            .max_by(|&a, &b| power[a].total_cmp(&power[b]).then(b.cmp(&a)))
+            .unwrap_or(0);
         let mut from = peak;
         while from > 0 && smooth(from - 1) > limit {
             from -= 1;
@@ -148,23 +199,39 @@ impl Template {
 ///
 /// What the sampling error of the two means explains is taken off, and a difference along the templates counts less:
 /// spikes of one cell differ in amplitude.
-pub fn distance(a: &Template, b: &Template, amplitude_sigma: f64, max_lag: i64, taps: Taps) -> (f64, i64) {
+pub fn distance(
+    a: &Template,
+    b: &Template,
+    amplitude_sigma: f64,
+    max_lag: i64,
+    taps: Taps,
+) -> (f64, i64) {
     let (na, nb) = (a.norm2(), b.norm2());
     let shared: Vec<(usize, usize)> = a.shared(b).collect();
     let support = |t: &Template| t.waveform.iter().filter(|&&v| v != 0.0).count() as f64;
     let overlap: f64 = shared
         .iter()
-        .map(|&(i, j)| a.row(i, taps).iter().zip(b.row(j, taps)).filter(|&(x, y)| *x != 0.0 && *y != 0.0).count() as f64)
+        .map(|&(i, j)| {
+            a.row(i, taps)
+                .iter()
+                .zip(b.row(j, taps))
+                .filter(|&(x, y)| *x != 0.0 && *y != 0.0)
+                .count() as f64
+        })
         .sum();
     let error = 1.0 / a.n_events + 1.0 / b.n_events;
     let freedom = (support(a) + support(b) - overlap) * error;
     let mut best = (f64::INFINITY, 0);
     for lag in -max_lag..=max_lag {
-        let product: f64 = shared.iter().map(|&(i, j)| product_at(a.row(i, taps), b.row(j, taps), lag)).sum();
+        let product: f64 = shared
+            .iter()
+            .map(|&(i, j)| product_at(a.row(i, taps), b.row(j, taps), lag))
+            .sum();
         let difference = na + nb - 2.0 * product;
         let mean2 = ((na + nb + 2.0 * product) / 4.0).max(0.0) + 1e-9;
         let along2 = ((na - nb) / 2.0).powi(2) / mean2;
-        let value = difference - along2 + along2 / (1.0 + amplitude_sigma * amplitude_sigma * mean2);
+        let value =
+            difference - along2 + along2 / (1.0 + amplitude_sigma * amplitude_sigma * mean2);
         if value < best.0 {
             best = (value, lag);
         }
@@ -173,11 +240,28 @@ pub fn distance(a: &Template, b: &Template, amplitude_sigma: f64, max_lag: i64, 
     (value.max(0.0).sqrt(), best.1)
 }
 
+/// Cosine of two templates at the lag where it is largest.
+pub fn cosine(a: &Template, b: &Template, max_lag: i64, taps: Taps) -> f64 {
+    let shared: Vec<(usize, usize)> = a.shared(b).collect();
+    let best = (-max_lag..=max_lag)
+        .map(|lag| {
+            shared
+                .iter()
+                .map(|&(i, j)| product_at(a.row(i, taps), b.row(j, taps), lag))
+                .sum::<f64>()
+        })
+        .fold(0.0, f64::max);
+    best / (a.norm2() * b.norm2()).sqrt().max(1e-12)
+}
+
 /// Inner product of `a` with `b` moved by `lag` samples towards later times.
 fn product_at(a: &[f32], b: &[f32], lag: i64) -> f64 {
     let n = a.len() as i64;
     let (from, to) = (lag.max(0), (n + lag).min(n));
-    let (a, b) = (&a[from as usize..to as usize], &b[(from - lag) as usize..(to - lag) as usize]);
+    let (a, b) = (
+        &a[from as usize..to as usize],
+        &b[(from - lag) as usize..(to - lag) as usize],
+    );
     f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())
 }
 
@@ -208,7 +292,8 @@ pub fn merge(
         .into_iter()
         .filter(|(template, _)| template.norm2() >= rule.min_norm * rule.min_norm)
         .map(|(template, train)| {
-            let shift = (taps.before as i64 - template.extremum(taps) as i64).clamp(-rule.max_shift, rule.max_shift);
+            let shift = (taps.before as i64 - template.extremum(taps) as i64)
+                .clamp(-rule.max_shift, rule.max_shift);
             (template.shifted(shift, taps), train)
         })
         .collect();

@@ -81,7 +81,11 @@ impl BlockGrid {
 ///
 /// # Errors
 /// When the recording cannot be read.
-pub fn read_window(recording: &dyn Recording, block: &Block, words: &mut [u32]) -> Result<(), ReadError> {
+pub fn read_window(
+    recording: &dyn Recording,
+    block: &Block,
+    words: &mut [u32],
+) -> Result<(), ReadError> {
     let frame = recording.info().frame_bytes();
     let bytes = &mut bytemuck::cast_slice_mut::<u32, u8>(words)[..WINDOW_SAMPLES * frame];
     let window = block.window_start();

@@ -91,7 +91,11 @@ impl Control {
     /// # Errors
     /// [`EngineError::Cancelled`] after [`Control::cancel`].
     pub fn check(&self) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(EngineError::Cancelled) } else { Ok(()) }
+        if self.cancelled.load(Ordering::Relaxed) {
+            Err(EngineError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
     /// Tells an event.
     pub fn tell(&self, event: Event) {
@@ -99,7 +103,10 @@ impl Control {
     }
     /// Warns the user and keeps the warning for the manifest.
     pub fn warn(&self, message: String) {
-        self.warnings.lock().expect("not poisoned").push(message.clone());
+        self.warnings
+            .lock()
+            .expect("not poisoned")
+            .push(message.clone());
         self.tell(Event::Warning { message });
     }
     /// Runs a stage, timing and announcing it; the result says whether it was resumed.
@@ -112,8 +119,16 @@ impl Control {
         let start = Instant::now();
         let (value, resumed) = run()?;
         let seconds = start.elapsed().as_secs_f64();
-        self.stages.lock().expect("not poisoned").push(StageReport { stage: name.into(), seconds, resumed });
-        self.tell(Event::StageDone { stage: name.into(), seconds, resumed });
+        self.stages.lock().expect("not poisoned").push(StageReport {
+            stage: name.into(),
+            seconds,
+            resumed,
+        });
+        self.tell(Event::StageDone {
+            stage: name.into(),
+            seconds,
+            resumed,
+        });
         Ok(value)
     }
     /// The stages that have ended.

@@ -57,7 +57,8 @@ impl Pass<'_> {
         let stop = AtomicBool::new(false);
         let (chunk_sender, chunk_receiver) = mpsc::sync_channel::<Result<Chunk>>(lanes);
         let chunk_receiver = Mutex::new(chunk_receiver);
-        let (result_sender, result_receiver) = mpsc::sync_channel::<(usize, Vec<Block>, Result<Vec<T>>)>(2 * lanes);
+        let (result_sender, result_receiver) =
+            mpsc::sync_channel::<(usize, Vec<Block>, Result<Vec<T>>)>(2 * lanes);
         let (stop, work, chunk_receiver) = (&stop, &work, &chunk_receiver);
         std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -71,7 +72,11 @@ impl Pass<'_> {
                         .zip(raw.chunks_exact_mut(words))
                         .try_for_each(|(block, window)| read_window(self.recording, block, window));
                     let chunk = match read {
-                        Ok(()) => Ok(Chunk { blocks: group.to_vec(), raw, position }),
+                        Ok(()) => Ok(Chunk {
+                            blocks: group.to_vec(),
+                            raw,
+                            position,
+                        }),
                         Err(error) => Err(EngineError::from(error)),
                     };
                     if chunk_sender.send(chunk).is_err() {
@@ -87,7 +92,9 @@ impl Pass<'_> {
                         let sent = match next {
                             Err(_) => return,
                             Ok(_) if stop.load(Ordering::Relaxed) => continue,
-                            Ok(Err(error)) => result_sender.send((usize::MAX, Vec::new(), Err(error))),
+                            Ok(Err(error)) => {
+                                result_sender.send((usize::MAX, Vec::new(), Err(error)))
+                            }
                             Ok(Ok(mut chunk)) => {
                                 let result = self.control.check().and_then(|()| work(&mut chunk));
                                 result_sender.send((chunk.position, chunk.blocks, result))

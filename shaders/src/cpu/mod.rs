@@ -4,7 +4,10 @@
 //! binding list in WGSL order, which the executor calls. The inner functions are vectorised over independent
 //! outputs and never use fused multiply-add, so the same bits come out whatever the vector width of the processor
 //! (docs/internals/decisions/003-no-fma-on-cpu.md).
-#![allow(clippy::too_many_arguments, reason = "a twin takes the binding list of its shader, one argument each")]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a twin takes the binding list of its shader, one argument each"
+)]
 
 pub mod common;
 pub mod sorting;

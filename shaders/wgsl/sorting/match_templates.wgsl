@@ -19,7 +19,7 @@
 // unit_table  [3, unit]                   squared norm, precision of the amplitude prior, smallest score worth a look
 // pair_start  [unit + 1]                  the neighbours of unit u are pairs pair_start[u]..pair_start[u + 1]
 // pair_unit   [pair]                      neighbour of a pair, each unit once a list; a unit is its own neighbour
-// cross       [pair, 2 n_taps - 1]        cross[pair, d + n_taps - 1] = sum_c sum_l template_u[c, l + d] template_v[c, l]
+// cross       [pair, 2 n_taps - 1]        sum_c sum_l template_u[c, l + d] template_v[c, l], d = 1 - n_taps first
 // scratch     three parts, one after the other:
 //             blocked    [block, unit, time]  one byte each, four a word; spikes that silence this unit here; 0 first
 //             tile_gain  [block, tile, unit]  largest gain (bits of an f32)
@@ -411,7 +411,8 @@ fn pursue(lane: u32, capacity: u32) -> u32 {
             let time = scratch[time_base + tile * params.n_units + unit];
             let b = scores[score_base + unit * params.n_samples + time];
             let amplitude = amplitude_of(unit, b);
-            store_record(n, vec4<u32>(time, unit | (n << 16u), bitcast<u32>(amplitude), bitcast<u32>(gain_of(unit, b))));
+            let gain = gain_of(unit, b);
+            store_record(n, vec4<u32>(time, unit | (n << 16u), bitcast<u32>(amplitude), bitcast<u32>(gain)));
             spike_time = time;
             spike_unit = unit;
             spike_amplitude = amplitude;

@@ -24,6 +24,7 @@ pub mod neurons;
 pub mod noise;
 pub mod philox;
 pub mod recording;
+pub mod source;
 mod sources;
 pub mod spec;
 pub mod truth;

@@ -22,7 +22,10 @@ pub fn both() -> Option<&'static Both> {
     let both = BOTH.get_or_init(|| match adapters::open(&DeviceChoice::Gpu, 1) {
         Ok(gpu) => {
             eprintln!("adapter: {}", gpu.name());
-            Some(Both { cpu: CpuExecutor::new(1), gpu })
+            Some(Both {
+                cpu: CpuExecutor::new(1),
+                gpu,
+            })
         }
         Err(error) => {
             eprintln!("{error}");
@@ -41,11 +44,17 @@ pub fn both() -> Option<&'static Both> {
 
 impl Both {
     /// Plays what `record` writes on both; `read` takes its downloads. Returns the processor's, then the adapter's.
-    pub fn play<R, T>(&self, record: impl Fn(&mut Commands) -> R, read: impl Fn(&mut Downloads, R) -> T) -> (T, T) {
+    pub fn play<R, T>(
+        &self,
+        record: impl Fn(&mut Commands) -> R,
+        read: impl Fn(&mut Downloads, R) -> T,
+    ) -> (T, T) {
         let run = |executor: &dyn Executor| {
             let mut commands = Commands::new();
             let ids = record(&mut commands);
-            let mut downloads = executor.play(commands).unwrap_or_else(|error| panic!("{}: {error}", executor.name()));
+            let mut downloads = executor
+                .play(commands)
+                .unwrap_or_else(|error| panic!("{}: {error}", executor.name()));
             read(&mut downloads, ids)
         };
         (run(&self.cpu), run(&*self.gpu))
@@ -75,5 +84,7 @@ pub fn assert_close(case: &str, cpu: &[f32], gpu: &[f32], tolerance: f32) {
 
 /// Largest magnitude.
 pub fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
+    values
+        .iter()
+        .fold(0.0, |largest, value| largest.max(value.abs()))
 }

@@ -7,7 +7,12 @@ use crate::{both::both, random::Random};
 
 /// A filter of one tap copies its input, times the tap.
 fn copies(samples: usize) -> PhaseShiftParams {
-    PhaseShiftParams { n_blocks: 1, n_samples: samples as u32, n_channels: 1, n_taps: 1 }
+    PhaseShiftParams {
+        n_blocks: 1,
+        n_samples: samples as u32,
+        n_channels: 1,
+        n_taps: 1,
+    }
 }
 
 #[test]
@@ -51,7 +56,10 @@ fn zeros_are_zeros_although_buffers_are_used_again() {
             },
             |downloads, (zeros, out)| (downloads.take::<f32>(zeros), downloads.take::<f32>(out)),
         );
-        assert!(gpu.0.iter().chain(&gpu.1).all(|&value| value == 0.0), "round {round}");
+        assert!(
+            gpu.0.iter().chain(&gpu.1).all(|&value| value == 0.0),
+            "round {round}"
+        );
     }
 }
 
@@ -75,17 +83,29 @@ fn residents_stay_and_belong_to_their_executor() {
     let x = commands.upload("x", &[1.0f32]);
     let resident = commands.resident(&tap);
     commands.dispatch(&copies(1), &[x, x, resident]);
-    assert!(matches!(both.gpu.play(commands), Err(DeviceError::Failed { .. })));
-    let foreign = (&both.cpu as &dyn Executor).resident("foreign", &[1.0f32]).expect("room");
+    assert!(matches!(
+        both.gpu.play(commands),
+        Err(DeviceError::Failed { .. })
+    ));
+    let foreign = (&both.cpu as &dyn Executor)
+        .resident("foreign", &[1.0f32])
+        .expect("room");
     let mut commands = Commands::new();
     commands.resident(&foreign);
-    assert!(matches!(both.gpu.play(commands), Err(DeviceError::Failed { .. })));
+    assert!(matches!(
+        both.gpu.play(commands),
+        Err(DeviceError::Failed { .. })
+    ));
 }
 
 #[test]
 fn what_does_not_fit_is_an_error_that_names_the_buffer() {
     let Some(both) = both() else { return };
-    let limit = adapters::list().iter().map(|info| info.max_binding_bytes).max().expect("an adapter");
+    let limit = adapters::list()
+        .iter()
+        .map(|info| info.max_binding_bytes)
+        .max()
+        .expect("an adapter");
     let mut commands = Commands::new();
     commands.buffer("enormous", (limit / 4) as usize + 1);
     match both.gpu.play(commands) {
@@ -99,23 +119,37 @@ fn what_does_not_fit_is_an_error_that_names_the_buffer() {
     let mut commands = Commands::new();
     let x = commands.upload("x", &[1.0f32]);
     commands.dispatch(&copies(1), &[x]);
-    assert!(matches!(both.gpu.play(commands), Err(DeviceError::Failed { .. })));
+    assert!(matches!(
+        both.gpu.play(commands),
+        Err(DeviceError::Failed { .. })
+    ));
     // One buffer read and written by the same kernel.
     let mut commands = Commands::new();
     let x = commands.upload("x", &[1.0f32]);
     commands.dispatch(&copies(1), &[x, x, x]);
-    assert!(matches!(both.gpu.play(commands), Err(DeviceError::Failed { .. })));
+    assert!(matches!(
+        both.gpu.play(commands),
+        Err(DeviceError::Failed { .. })
+    ));
     // And the executor still works.
     let mut commands = Commands::new();
     let x = commands.upload("x", &[5.0f32]);
     let x = commands.download(x);
-    assert_eq!(both.gpu.play(commands).expect("plays").take::<f32>(x), [5.0]);
+    assert_eq!(
+        both.gpu.play(commands).expect("plays").take::<f32>(x),
+        [5.0]
+    );
 }
 
 #[test]
 fn several_threads_play_at_once() {
     let Some(both) = both() else { return };
-    let calls = |executor: &dyn Executor| executor.kernel_times().get("sum_waveforms").map_or(0, |times| times.0);
+    let calls = |executor: &dyn Executor| {
+        executor
+            .kernel_times()
+            .get("sum_waveforms")
+            .map_or(0, |times| times.0)
+    };
     let before = calls(&*both.gpu);
     std::thread::scope(|scope| {
         for thread in 0..both.gpu.lanes() as u64 + 1 {
@@ -123,13 +157,18 @@ fn several_threads_play_at_once() {
                 let mut random = Random(181 + thread);
                 for round in 0..12 {
                     let (samples, channels) = (50 + random.below(200), 3);
-                    let x: Vec<f32> = (0..channels * samples).map(|_| random.below(9) as f32 - 4.0).collect();
-                    let waveform: Vec<f32> = (0..channels * 10).map(|_| random.below(9) as f32).collect();
+                    let x: Vec<f32> = (0..channels * samples)
+                        .map(|_| random.below(9) as f32 - 4.0)
+                        .collect();
+                    let waveform: Vec<f32> =
+                        (0..channels * 10).map(|_| random.below(9) as f32).collect();
                     let play = |executor: &dyn Executor| {
                         let mut commands = Commands::new();
                         let x = commands.upload("x", &x);
-                        let spikes =
-                            commands.upload("spikes", &[1u32, 0, 1.0f32.to_bits(), 0, 7, 0, 2.0f32.to_bits(), 0]);
+                        let spikes = commands.upload(
+                            "spikes",
+                            &[1u32, 0, 1.0f32.to_bits(), 0, 7, 0, 2.0f32.to_bits(), 0],
+                        );
                         let count = commands.upload("count", &[2u32]);
                         let start = commands.upload("channel_start", &[0u32, 3]);
                         let channel = commands.upload("channel", &[0u32, 1, 2]);
@@ -164,7 +203,11 @@ fn several_threads_play_at_once() {
                         (downloads.take::<f32>(x), downloads.take::<i32>(sums))
                     };
                     // Small integers: exact on every device.
-                    assert_eq!(play(&CpuExecutor::new(1)), play(&*both.gpu), "thread {thread}, round {round}");
+                    assert_eq!(
+                        play(&CpuExecutor::new(1)),
+                        play(&*both.gpu),
+                        "thread {thread}, round {round}"
+                    );
                 }
             });
         }
@@ -188,15 +231,26 @@ fn a_device_that_is_not_there_is_named_with_those_that_are() {
             assert!(wanted.contains("no such device"));
             assert!(!found.is_empty());
         }
-        other => panic!("{:?}", other.map(|executor| executor.name()).map_err(|error| error.to_string())),
+        other => panic!(
+            "{:?}",
+            other
+                .map(|executor| executor.name())
+                .map_err(|error| error.to_string())
+        ),
     }
-    assert_eq!(adapters::open(&"cpu".parse().expect("a word"), 1).expect("always there").name(), "cpu");
+    assert_eq!(
+        adapters::open(&"cpu".parse().expect("a word"), 1)
+            .expect("always there")
+            .name(),
+        "cpu"
+    );
 }
 
 #[test]
 fn auto_never_takes_a_software_adapter() {
     let all = adapters::list();
-    let executor = adapters::open(&"auto".parse().expect("a word"), 1).expect("at least the processor");
+    let executor =
+        adapters::open(&"auto".parse().expect("a word"), 1).expect("at least the processor");
     if all.iter().all(|info| info.is_software) {
         assert_eq!(executor.name(), "cpu");
         assert!(adapters::describe_auto(&all).starts_with("cpu"));

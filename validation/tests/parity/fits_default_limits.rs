@@ -20,19 +20,35 @@ fn workgroups_are_small_enough() {
             .global_variables
             .iter()
             .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
-            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16))
+            .map(|(_, variable)| {
+                module.types[variable.ty]
+                    .inner
+                    .size(module.to_ctx())
+                    .next_multiple_of(16)
+            })
             .sum();
-        assert!(bytes <= WORKGROUP_BYTES, "{stem} takes {bytes} bytes of workgroup memory");
+        assert!(
+            bytes <= WORKGROUP_BYTES,
+            "{stem} takes {bytes} bytes of workgroup memory"
+        );
         assert_eq!(module.entry_points.len(), 1, "{stem} has one entry point");
         let size = module.entry_points[0].workgroup_size;
-        assert!(size.iter().product::<u32>() <= INVOCATIONS && size[2] <= SIZE_Z, "{stem}: workgroups of {size:?}");
+        assert!(
+            size.iter().product::<u32>() <= INVOCATIONS && size[2] <= SIZE_Z,
+            "{stem}: workgroups of {size:?}"
+        );
     }
 }
 
 #[test]
 fn bindings_are_few_enough() {
     for source in sources() {
-        assert!(source.bindings.len() <= STORAGE_BUFFERS, "{} binds {} buffers", source.stem, source.bindings.len());
+        assert!(
+            source.bindings.len() <= STORAGE_BUFFERS,
+            "{} binds {} buffers",
+            source.stem,
+            source.bindings.len()
+        );
         assert!(source.params_size <= UNIFORM_BYTES, "{}", source.stem);
     }
 }
@@ -40,8 +56,10 @@ fn bindings_are_few_enough() {
 #[test]
 fn bindings_are_arrays_of_words() {
     for (stem, module, _) in modules() {
-        for (_, variable) in
-            module.global_variables.iter().filter(|(_, v)| matches!(v.space, AddressSpace::Storage { .. }))
+        for (_, variable) in module
+            .global_variables
+            .iter()
+            .filter(|(_, v)| matches!(v.space, AddressSpace::Storage { .. }))
         {
             let naga::TypeInner::Array { stride, .. } = module.types[variable.ty].inner else {
                 panic!("{stem}: {:?} is no array", variable.name)

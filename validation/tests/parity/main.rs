@@ -20,6 +20,7 @@ mod sorting {
     mod convolve_shapes;
     mod detect_peaks;
     mod highpass_filter;
+    mod interpolate_motion;
     mod localize_peaks;
     mod match_templates;
     mod phase_shift;

@@ -13,7 +13,8 @@ pub fn modules() -> Vec<(&'static str, Module, ModuleInfo)> {
     sources()
         .iter()
         .map(|source| {
-            let module = wgsl::parse_str(source.wgsl).unwrap_or_else(|error| panic!("{}: {error}", source.stem));
+            let module = wgsl::parse_str(source.wgsl)
+                .unwrap_or_else(|error| panic!("{}: {error}", source.stem));
             let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
                 .validate(&module)
                 .unwrap_or_else(|error| panic!("{}: {error:?}", source.stem));
@@ -34,10 +35,14 @@ fn to_spirv_for_vulkan() {
 #[test]
 fn to_msl_for_metal() {
     // Metal 2.0, which every Mac since 2017 has.
-    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let options = msl::Options {
+        lang_version: (2, 0),
+        ..Default::default()
+    };
     for (stem, module, info) in modules() {
-        let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
-            .unwrap_or_else(|error| panic!("{stem}: {error}"));
+        let (text, _) =
+            msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+                .unwrap_or_else(|error| panic!("{stem}: {error}"));
         assert!(text.contains("kernel void"), "{stem}");
     }
 }
@@ -45,7 +50,9 @@ fn to_msl_for_metal() {
 #[test]
 fn to_hlsl_for_directx() {
     let options = hlsl::Options::default();
-    let entry = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, "main".into())) };
+    let entry = hlsl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, "main".into())),
+    };
     for (stem, module, info) in modules() {
         let mut text = String::new();
         hlsl::Writer::new(&mut text, &options, &entry)

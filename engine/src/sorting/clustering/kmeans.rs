@@ -14,7 +14,13 @@ pub struct Kmeans {
 }
 
 /// Clusters `points` `[point, dimension]`; clusters may come out empty and are then left out.
-pub fn kmeans(points: &[f32], dimensions: usize, clusters: usize, iterations: usize, seed: u64) -> Kmeans {
+pub fn kmeans(
+    points: &[f32],
+    dimensions: usize,
+    clusters: usize,
+    iterations: usize,
+    seed: u64,
+) -> Kmeans {
     let n = points.len() / dimensions;
     let row = |i: usize| &points[i * dimensions..(i + 1) * dimensions];
     let mut random = Random(seed);
@@ -32,7 +38,9 @@ pub fn kmeans(points: &[f32], dimensions: usize, clusters: usize, iterations: us
                     rest < 0.0
                 })
                 .unwrap_or(n - 1);
-            let closer: Vec<f32> = (0..n).map(|i| squared(row(i), row(candidate)).min(distance[i])).collect();
+            let closer: Vec<f32> = (0..n)
+                .map(|i| squared(row(i), row(candidate)).min(distance[i]))
+                .collect();
             let sum: f64 = closer.iter().map(|&d| f64::from(d)).sum();
             if best.as_ref().is_none_or(|(best, _, _)| sum < *best) {
                 best = Some((sum, candidate, closer));
@@ -55,7 +63,8 @@ pub fn kmeans(points: &[f32], dimensions: usize, clusters: usize, iterations: us
         }
         for (label, &count) in counts.iter().enumerate().filter(|&(_, &count)| count > 0) {
             for d in 0..dimensions {
-                centres[label * dimensions + d] = (sums[label * dimensions + d] / count as f64) as f32;
+                centres[label * dimensions + d] =
+                    (sums[label * dimensions + d] / count as f64) as f32;
             }
         }
         let next = assign(points, &centres, dimensions);
@@ -65,10 +74,17 @@ pub fn kmeans(points: &[f32], dimensions: usize, clusters: usize, iterations: us
             break;
         }
     }
-    let used: Vec<usize> =
-        (0..centres.len() / dimensions).filter(|&label| labels.contains(&label)).collect();
-    let centres = used.iter().flat_map(|&k| centres[k * dimensions..(k + 1) * dimensions].to_vec()).collect();
-    let labels = labels.iter().map(|label| used.binary_search(label).expect("used")).collect();
+    let used: Vec<usize> = (0..centres.len() / dimensions)
+        .filter(|&label| labels.contains(&label))
+        .collect();
+    let centres = used
+        .iter()
+        .flat_map(|&k| centres[k * dimensions..(k + 1) * dimensions].to_vec())
+        .collect();
+    let labels = labels
+        .iter()
+        .map(|label| used.binary_search(label).expect("used"))
+        .collect();
     Kmeans { centres, labels }
 }
 

@@ -115,7 +115,14 @@ impl Mixture {
     /// Without cluster `k`.
     pub fn without(&self, k: usize) -> Self {
         let d = self.dimensions;
-        let keep = |values: &[f64]| values.iter().enumerate().filter(|&(i, _)| i != k).map(|(_, &v)| v).collect();
+        let keep = |values: &[f64]| {
+            values
+                .iter()
+                .enumerate()
+                .filter(|&(i, _)| i != k)
+                .map(|(_, &v)| v)
+                .collect()
+        };
         let mut mean = self.mean.clone();
         mean.drain(k * d..(k + 1) * d);
         Self {
@@ -144,7 +151,12 @@ fn outlier_floor(dimensions: usize) -> f64 {
 }
 
 /// Expectation maximisation from hard labels (-1: no cluster); returns the fit and hard labels.
-pub fn fit(points: &[f64], dimensions: usize, labels: &[i32], iterations: usize) -> (Vec<i32>, Mixture) {
+pub fn fit(
+    points: &[f64],
+    dimensions: usize,
+    labels: &[i32],
+    iterations: usize,
+) -> (Vec<i32>, Mixture) {
     let n = labels.len();
     let k = (labels.iter().copied().max().unwrap_or(-1) + 1).max(1) as usize;
     let d = dimensions as f64;
@@ -166,8 +178,15 @@ pub fn fit(points: &[f64], dimensions: usize, labels: &[i32], iterations: usize)
     for iteration in 0..iterations {
         mixture.weight.fill(1e-9);
         mixture.mean.fill(0.0);
-        for (point, responsibility) in points.chunks_exact(dimensions).zip(responsibility.chunks_exact(k)) {
-            for (c, &r) in responsibility.iter().enumerate().filter(|&(_, &r)| r > 1e-12) {
+        for (point, responsibility) in points
+            .chunks_exact(dimensions)
+            .zip(responsibility.chunks_exact(k))
+        {
+            for (c, &r) in responsibility
+                .iter()
+                .enumerate()
+                .filter(|&(_, &r)| r > 1e-12)
+            {
                 mixture.weight[c] += r;
                 for (m, x) in mixture.mean[c * dimensions..].iter_mut().zip(point) {
                     *m += r * x;
@@ -176,13 +195,23 @@ pub fn fit(points: &[f64], dimensions: usize, labels: &[i32], iterations: usize)
         }
         for c in 0..k {
             let weight = mixture.weight[c];
-            mixture.mean[c * dimensions..(c + 1) * dimensions].iter_mut().for_each(|m| *m /= weight);
+            mixture.mean[c * dimensions..(c + 1) * dimensions]
+                .iter_mut()
+                .for_each(|m| *m /= weight);
         }
         let (mut along, mut across) = (vec![0.0; k], vec![0.0; k]);
-        let norms: Vec<f64> =
-            (0..k).map(|c| (mixture.centre(c).iter().map(|m| m * m).sum::<f64>() + 1e-9).sqrt()).collect();
-        for (point, responsibility) in points.chunks_exact(dimensions).zip(responsibility.chunks_exact(k)) {
-            for (c, &r) in responsibility.iter().enumerate().filter(|&(_, &r)| r > 1e-12) {
+        let norms: Vec<f64> = (0..k)
+            .map(|c| (mixture.centre(c).iter().map(|m| m * m).sum::<f64>() + 1e-9).sqrt())
+            .collect();
+        for (point, responsibility) in points
+            .chunks_exact(dimensions)
+            .zip(responsibility.chunks_exact(k))
+        {
+            for (c, &r) in responsibility
+                .iter()
+                .enumerate()
+                .filter(|&(_, &r)| r > 1e-12)
+            {
                 let (mut dot, mut squared) = (0.0, 0.0);
                 for (x, m) in point.iter().zip(mixture.centre(c)) {
                     dot += x * m;
@@ -194,18 +223,23 @@ pub fn fit(points: &[f64], dimensions: usize, labels: &[i32], iterations: usize)
             }
         }
         for c in 0..k {
-            let spread = (across[c] / mixture.weight[c] / (d - 1.0).max(1.0)).clamp(1.0, MAX_SPREAD);
+            let spread =
+                (across[c] / mixture.weight[c] / (d - 1.0).max(1.0)).clamp(1.0, MAX_SPREAD);
             let variance = (along[c] / mixture.weight[c] - spread) / (norms[c] * norms[c]);
             mixture.spread[c] = spread;
-            mixture.amplitude_variance[c] =
-                variance.clamp(AMPLITUDE_SIGMA.0 * AMPLITUDE_SIGMA.0, AMPLITUDE_SIGMA.1 * AMPLITUDE_SIGMA.1);
+            mixture.amplitude_variance[c] = variance.clamp(
+                AMPLITUDE_SIGMA.0 * AMPLITUDE_SIGMA.0,
+                AMPLITUDE_SIGMA.1 * AMPLITUDE_SIGMA.1,
+            );
         }
         let shapes = mixture.shapes();
         let log_weight: Vec<f64> = mixture.weight.iter().map(|w| (w / n as f64).ln()).collect();
         let mut log = vec![0.0; k];
         mixture.log_likelihood = 0.0;
-        for ((point, responsibility), hard) in
-            points.chunks_exact(dimensions).zip(responsibility.chunks_exact_mut(k)).zip(&mut hard)
+        for ((point, responsibility), hard) in points
+            .chunks_exact(dimensions)
+            .zip(responsibility.chunks_exact_mut(k))
+            .zip(&mut hard)
         {
             mixture.log_densities(&shapes, point, &mut log);
             let (mut top, mut best) = (floor, -1);
@@ -218,7 +252,11 @@ pub fn fit(points: &[f64], dimensions: usize, labels: &[i32], iterations: usize)
             let mut total = (floor - top).exp();
             for (r, &log) in responsibility.iter_mut().zip(&log) {
                 // Far below the best there is nothing to share.
-                *r = if log - top < -30.0 { 0.0 } else { (log - top).exp() };
+                *r = if log - top < -30.0 {
+                    0.0
+                } else {
+                    (log - top).exp()
+                };
                 total += *r;
             }
             responsibility.iter_mut().for_each(|r| *r /= total);

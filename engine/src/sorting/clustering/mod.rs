@@ -19,7 +19,11 @@ use mixture::{Mixture, fit};
 use refractory::{Evidence, RefractoryTest};
 
 /// Labels of one channel's events (-1: outlier). Events are in order of time.
-pub fn cluster_channel(events: &[SpikeEvent], parameters: &Clustering, test: &RefractoryTest) -> Vec<i32> {
+pub fn cluster_channel(
+    events: &[SpikeEvent],
+    parameters: &Clustering,
+    test: &RefractoryTest,
+) -> Vec<i32> {
     let n = events.len();
     let min_spikes = parameters.min_spikes as usize;
     if n < 2 * min_spikes {
@@ -29,8 +33,11 @@ pub fn cluster_channel(events: &[SpikeEvent], parameters: &Clustering, test: &Re
     let (points, dimensions) = principal_axes(events, parameters.max_dimensions as usize);
     let single: Vec<f32> = points.iter().map(|&v| v as f32).collect();
     let clusters = (parameters.initial_clusters as usize).min((n / min_spikes).max(2));
-    let start: Vec<i32> =
-        kmeans(&single, dimensions, clusters, 15, 0).labels.into_iter().map(|label| label as i32).collect();
+    let start: Vec<i32> = kmeans(&single, dimensions, clusters, 15, 0)
+        .labels
+        .into_iter()
+        .map(|label| label as i32)
+        .collect();
     let (mut labels, mut mixture) = fit(&points, dimensions, &start, 25);
     loop {
         let counts = counts(&labels, mixture.n_clusters());
@@ -67,12 +74,23 @@ fn principal_axes(events: &[SpikeEvent], max_dimensions: usize) -> (Vec<f64>, us
     let n = events.len();
     let full = events[0].features.len();
     // Channels beyond the probe's edge are padding: all zero, and no dimension.
-    let used: Vec<usize> = (0..full).filter(|&d| events.iter().any(|event| event.features[d] != 0.0)).collect();
+    let used: Vec<usize> = (0..full)
+        .filter(|&d| events.iter().any(|event| event.features[d] != 0.0))
+        .collect();
     let d = used.len().max(1);
-    let rows: Vec<Vec<f32>> =
-        used.iter().map(|&u| events.iter().map(|event| event.features[u]).collect::<Vec<f32>>()).collect();
-    let means: Vec<f64> =
-        rows.iter().map(|row| row.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64).collect();
+    let rows: Vec<Vec<f32>> = used
+        .iter()
+        .map(|&u| {
+            events
+                .iter()
+                .map(|event| event.features[u])
+                .collect::<Vec<f32>>()
+        })
+        .collect();
+    let means: Vec<f64> = rows
+        .iter()
+        .map(|row| row.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64)
+        .collect();
     let mut covariance = vec![0.0; d * d];
     for i in 0..rows.len() {
         for j in 0..=i {
@@ -84,7 +102,11 @@ fn principal_axes(events: &[SpikeEvent], max_dimensions: usize) -> (Vec<f64>, us
     }
     let (values, vectors) = linalg::eigh(&covariance, d);
     let edge = (1.0 + (d as f64 / n as f64).sqrt()).powi(2);
-    let kept = values.iter().filter(|&&value| value > edge).count().clamp(2.min(d), max_dimensions.min(d));
+    let kept = values
+        .iter()
+        .filter(|&&value| value > edge)
+        .count()
+        .clamp(2.min(d), max_dimensions.min(d));
     let mut points = vec![0.0; n * kept];
     for (i, row) in rows.iter().enumerate() {
         for k in 0..kept {
@@ -99,7 +121,10 @@ fn principal_axes(events: &[SpikeEvent], max_dimensions: usize) -> (Vec<f64>, us
 
 fn counts(labels: &[i32], clusters: usize) -> Vec<usize> {
     let mut counts = vec![0; clusters];
-    labels.iter().filter(|&&label| label >= 0).for_each(|&label| counts[label as usize] += 1);
+    labels
+        .iter()
+        .filter(|&&label| label >= 0)
+        .for_each(|&label| counts[label as usize] += 1);
     counts
 }
 
@@ -132,7 +157,11 @@ fn closest_pair(
                 .filter(|&(_, &label)| label == i as i32 || label == j as i32)
                 .map(|(point, _)| project(point))
                 .collect();
-            let valley = valley(&values, project(mixture.centre(i)), project(mixture.centre(j)));
+            let valley = valley(
+                &values,
+                project(mixture.centre(i)),
+                project(mixture.centre(j)),
+            );
             if separation < parameters.min_separation || valley < parameters.min_valley {
                 if separation > 1.0 && test.compare(&trains[i], &trains[j]) == Evidence::TwoCells {
                     continue;
@@ -156,13 +185,23 @@ fn discriminant(mixture: &Mixture, i: usize, j: usize) -> (Vec<f64>, f64) {
     for r in 0..d {
         for c in 0..d {
             within[r * d + c] = 0.5
-                * (mixture.amplitude_variance[i] * a[r] * a[c] + mixture.amplitude_variance[j] * b[r] * b[c]);
+                * (mixture.amplitude_variance[i] * a[r] * a[c]
+                    + mixture.amplitude_variance[j] * b[r] * b[c]);
         }
         within[r * d + r] += 0.5 * (mixture.spread[i] + mixture.spread[j]);
     }
     let axis = linalg::solve_spd(&within, d, &difference, 1).unwrap_or_else(|| difference.clone());
-    let separation = axis.iter().zip(&difference).map(|(w, x)| w * x).sum::<f64>().max(1e-12).sqrt();
-    (axis.into_iter().map(|w| w / separation).collect(), separation)
+    let separation = axis
+        .iter()
+        .zip(&difference)
+        .map(|(w, x)| w * x)
+        .sum::<f64>()
+        .max(1e-12)
+        .sqrt();
+    (
+        axis.into_iter().map(|w| w / separation).collect(),
+        separation,
+    )
 }
 
 /// Bins of the histogram in which a valley is looked for.
@@ -187,8 +226,11 @@ fn valley(values: &[f64], a: f64, b: f64) -> f64 {
     if ib < ia + 2 {
         return 0.0;
     }
-    let at = (ia..=ib).min_by(|&x, &y| smooth[x].total_cmp(&smooth[y])).expect("not empty");
-    let peak = |range: std::ops::RangeInclusive<usize>| range.map(|i| smooth[i]).fold(0.0, f64::max);
+    let at = (ia..=ib)
+        .min_by(|&x, &y| smooth[x].total_cmp(&smooth[y]))
+        .expect("not empty");
+    let peak =
+        |range: std::ops::RangeInclusive<usize>| range.map(|i| smooth[i]).fold(0.0, f64::max);
     let top = peak(ia.saturating_sub(4)..=at).min(peak(at..=(ib + 4).min(BINS - 1)));
     let error = 2.5 * (top.max(1.0) / (3.54 * sigma)).sqrt();
     1.0 - ((smooth[at] + error) / (top + 1e-9)).min(1.0)
@@ -204,10 +246,21 @@ fn criterion_pair(
 ) -> Option<(usize, usize)> {
     let (k, d) = (mixture.n_clusters(), mixture.dimensions);
     let distance = |i: usize, j: usize| -> f64 {
-        mixture.centre(i).iter().zip(mixture.centre(j)).map(|(a, b)| (a - b) * (a - b)).sum()
+        mixture
+            .centre(i)
+            .iter()
+            .zip(mixture.centre(j))
+            .map(|(a, b)| (a - b) * (a - b))
+            .sum()
     };
-    let nearest: Vec<f64> =
-        (0..k).map(|i| (0..k).filter(|&j| j != i).map(|j| distance(i, j)).fold(f64::INFINITY, f64::min)).collect();
+    let nearest: Vec<f64> = (0..k)
+        .map(|i| {
+            (0..k)
+                .filter(|&j| j != i)
+                .map(|j| distance(i, j))
+                .fold(f64::INFINITY, f64::min)
+        })
+        .collect();
     let mut worst: Option<(f64, usize, usize)> = None;
     for i in 0..k {
         for j in i + 1..k {
@@ -227,8 +280,9 @@ fn criterion_pair(
             }
             let (_, one) = fit(&members, d, &vec![0; two.len()], 3);
             let (_, both) = fit(&members, d, &two, 5);
-            let gain =
-                both.log_likelihood - one.log_likelihood - 0.5 * (d as f64 + 2.0) * (two.len() as f64).ln();
+            let gain = both.log_likelihood
+                - one.log_likelihood
+                - 0.5 * (d as f64 + 2.0) * (two.len() as f64).ln();
             if gain < 0.0 && worst.is_none_or(|(worst, _, _)| gain < worst) {
                 worst = Some((gain, i, j));
             }
@@ -270,7 +324,14 @@ mod tests {
         for (centres, want) in [
             (vec![&[8.0f32, 0.0, 0.0, 0.0][..]], 1),
             (vec![&[8.0f32, 0.0, 0.0, 0.0][..], &[0.0, 9.0, 0.0, 0.0]], 2),
-            (vec![&[8.0f32, 0.0, 0.0, 0.0][..], &[0.0, 9.0, 0.0, 0.0], &[0.0, 0.0, -10.0, 5.0]], 3),
+            (
+                vec![
+                    &[8.0f32, 0.0, 0.0, 0.0][..],
+                    &[0.0, 9.0, 0.0, 0.0],
+                    &[0.0, 0.0, -10.0, 5.0],
+                ],
+                3,
+            ),
         ] {
             let events = events(&centres, 300);
             let labels = cluster_channel(&events, &parameters, &test);
@@ -279,7 +340,11 @@ mod tests {
             let right = (0..labels.len())
                 .filter(|&i| labels[i] >= 0 && labels[i] == labels[i % centres.len()])
                 .count();
-            assert!(right * 100 >= labels.len() * 97, "{right} of {}", labels.len());
+            assert!(
+                right * 100 >= labels.len() * 97,
+                "{right} of {}",
+                labels.len()
+            );
         }
     }
 }

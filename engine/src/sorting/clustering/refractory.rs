@@ -29,7 +29,11 @@ impl RefractoryTest {
     /// The test at 0.67 to 2 ms.
     pub fn new(sampling_frequency_hz: f64, n_samples: u64) -> Self {
         let samples = |ms: f64| (ms * sampling_frequency_hz / 1000.0).round() as i64;
-        Self { from: samples(20.0 / 30.0), to: samples(2.0), n_samples: n_samples as i64 }
+        Self {
+            from: samples(20.0 / 30.0),
+            to: samples(2.0),
+            n_samples: n_samples as i64,
+        }
     }
 
     /// Compares the number of close pairs of two sorted trains with what independent trains would have.
@@ -40,7 +44,11 @@ impl RefractoryTest {
         if observed >= 4 && 1.0 - poisson_cdf(observed as i64 - 1, 0.4 * expected) < ALPHA {
             return Evidence::TwoCells;
         }
-        if poisson_cdf(observed as i64, 0.5 * expected) < ALPHA { Evidence::OneCell } else { Evidence::Unknown }
+        if poisson_cdf(observed as i64, 0.5 * expected) < ALPHA {
+            Evidence::OneCell
+        } else {
+            Evidence::Unknown
+        }
     }
 }
 
@@ -112,7 +120,12 @@ mod tests {
     #[test]
     fn poisson_agrees_with_tables() {
         // scipy.stats.poisson.cdf
-        for (k, mean, want) in [(3, 5.0, 0.265_025_9), (0, 0.5, 0.606_530_7), (520, 510.0, 0.681_2), (900, 1000.0, 7.3e-4)] {
+        for (k, mean, want) in [
+            (3, 5.0, 0.265_025_9),
+            (0, 0.5, 0.606_530_7),
+            (520, 510.0, 0.681_2),
+            (900, 1000.0, 7.3e-4),
+        ] {
             let got = poisson_cdf(k, mean);
             assert!((got - want).abs() < 2e-3, "{k} {mean}: {got} {want}");
         }

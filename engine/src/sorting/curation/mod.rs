@@ -1,6 +1,11 @@
 //! Which units are kept: no satellites, no periodic artefacts, no weak units that break refractoriness.
 
-use super::{template_matching::{MatchTables, Spike}, clustering::refractory::pairs};
+pub mod rejoin;
+
+use super::{
+    clustering::refractory::pairs,
+    template_matching::{MatchTables, Spike},
+};
 use crate::parameters::sorting::{Clustering, Curation};
 
 /// Why a unit was dropped.
@@ -48,11 +53,15 @@ pub fn judge(
             Some(Dropped::Periodic)
         } else if kept.iter().any(|&k| {
             tables.neighbours(u).contains(&(k as u32))
-                && satellite(train, &trains[k], samples(3.0), samples(0.1), n_samples) > curation.max_satellite
+                && satellite(train, &trains[k], samples(3.0), samples(0.1), n_samples)
+                    > curation.max_satellite
         }) {
             Some(Dropped::Satellite)
         } else {
-            let short = intervals.iter().filter(|&&interval| interval < samples(2.0)).count();
+            let short = intervals
+                .iter()
+                .filter(|&&interval| interval < samples(2.0))
+                .count();
             let share = short as f64 / intervals.len().max(1) as f64;
             let chance = samples(2.0) as f64 * train.len() as f64 / n_samples as f64;
             (norm(u) < curation.weak_norm && short >= 3 && share > curation.max_violations * chance)
@@ -78,9 +87,16 @@ pub fn trains(spikes: &[Spike], n_units: usize) -> Vec<Vec<i64>> {
 
 /// Whether more than half of the intervals fall into one bin.
 fn periodic(intervals: &[i64], bin: i64) -> bool {
-    let mut binned: Vec<i64> = intervals.iter().map(|interval| (interval + bin / 2) / bin.max(1)).collect();
+    let mut binned: Vec<i64> = intervals
+        .iter()
+        .map(|interval| (interval + bin / 2) / bin.max(1))
+        .collect();
     binned.sort_unstable();
-    let most = binned.chunk_by(|a, b| a == b).map(<[i64]>::len).max().unwrap_or(0);
+    let most = binned
+        .chunk_by(|a, b| a == b)
+        .map(<[i64]>::len)
+        .max()
+        .unwrap_or(0);
     2 * most > intervals.len() && intervals.len() > 10
 }
 

@@ -45,12 +45,23 @@ pub struct Raster {
 
 impl Raster {
     /// An empty raster; it stays empty where the probe cannot show motion.
-    pub fn new(geometry: &Geometry, parameters: &Parameters, n_samples: u64, sampling_frequency_hz: f64) -> Self {
-        let depths: Vec<f64> = geometry.contacts.iter().map(|contact| contact.y_um).collect();
+    pub fn new(
+        geometry: &Geometry,
+        parameters: &Parameters,
+        n_samples: u64,
+        sampling_frequency_hz: f64,
+    ) -> Self {
+        let depths: Vec<f64> = geometry
+            .contacts
+            .iter()
+            .map(|contact| contact.y_um)
+            .collect();
         let low = depths.iter().copied().fold(f64::INFINITY, f64::min);
         let high = depths.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let bin_s = parameters.bin_s;
-        let n_times = (n_samples as f64 / sampling_frequency_hz / bin_s).round().max(1.0) as usize;
+        let n_times = (n_samples as f64 / sampling_frequency_hz / bin_s)
+            .round()
+            .max(1.0) as usize;
         let n_depths = ((high - low) / parameters.bin_um).max(0.0) as usize + 3;
         let visible = parameters.correct && shows_motion(geometry) && n_times >= 4;
         Self {
@@ -61,7 +72,11 @@ impl Raster {
             bin_um: parameters.bin_um,
             first_um: low - parameters.bin_um,
             sampling_frequency_hz,
-            counts: if visible { vec![0.0; n_times * AMPLITUDES * n_depths] } else { Vec::new() },
+            counts: if visible {
+                vec![0.0; n_times * AMPLITUDES * n_depths]
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -89,13 +104,22 @@ impl Raster {
 
 /// Whether contacts are dense enough, over enough length, to see the tissue move.
 fn shows_motion(geometry: &Geometry) -> bool {
-    let mut depths: Vec<f64> = geometry.contacts.iter().map(|contact| contact.y_um).collect();
+    let mut depths: Vec<f64> = geometry
+        .contacts
+        .iter()
+        .map(|contact| contact.y_um)
+        .collect();
     depths.sort_by(f64::total_cmp);
     depths.dedup_by(|a, b| (*a - *b).abs() < 1.0);
-    let Some((first, last)) = depths.first().zip(depths.last()) else { return false };
+    let Some((first, last)) = depths.first().zip(depths.last()) else {
+        return false;
+    };
     let mut pitches: Vec<f64> = depths.windows(2).map(|pair| pair[1] - pair[0]).collect();
     pitches.sort_by(f64::total_cmp);
-    let pitch = pitches.get(pitches.len() / 2).copied().unwrap_or(f64::INFINITY);
+    let pitch = pitches
+        .get(pitches.len() / 2)
+        .copied()
+        .unwrap_or(f64::INFINITY);
     depths.len() >= 8 && last - first >= 140.0 && pitch <= MAX_PITCH_UM
 }
 
@@ -105,19 +129,33 @@ pub fn estimate(raster: &Raster, parameters: &Parameters) -> Option<Motion> {
         return None;
     }
     let smooth = smoothed(raster);
-    let lags = lags(raster.n_times, (parameters.horizon_s / raster.bin_s) as usize);
+    let lags = lags(
+        raster.n_times,
+        (parameters.horizon_s / raster.bin_s) as usize,
+    );
     let max_shift = (parameters.max_um / raster.bin_um).ceil() as i64;
     let whole = vec![1.0f32; raster.n_depths];
-    let rigid = solve(raster, &register(raster, &smooth, &whole, &lags, max_shift, None), None);
+    let rigid = solve(
+        raster,
+        &register(raster, &smooth, &whole, &lags, max_shift, None),
+        None,
+    );
     let span = raster.n_depths as f64 * raster.bin_um;
     let n_windows = (span / parameters.window_um).floor().max(1.0) as usize;
-    let time_s: Vec<f64> = (0..raster.n_times).map(|t| (t as f64 + 0.5) * raster.bin_s).collect();
+    let time_s: Vec<f64> = (0..raster.n_times)
+        .map(|t| (t as f64 + 0.5) * raster.bin_s)
+        .collect();
     if n_windows == 1 {
         let depth_um = vec![raster.depth_um(raster.n_depths / 2)];
-        return Some(Motion { time_s, depth_um, displacement_um: rigid });
+        return Some(Motion {
+            time_s,
+            depth_um,
+            displacement_um: rigid,
+        });
     }
-    let depth_um: Vec<f64> =
-        (0..n_windows).map(|w| raster.first_um + (w as f64 + 0.5) * span / n_windows as f64).collect();
+    let depth_um: Vec<f64> = (0..n_windows)
+        .map(|w| raster.first_um + (w as f64 + 0.5) * span / n_windows as f64)
+        .collect();
     let sigma = 0.5 * span / n_windows as f64;
     let local: Vec<Vec<f64>> = depth_um
         .iter()
@@ -126,12 +164,21 @@ pub fn estimate(raster: &Raster, parameters: &Parameters) -> Option<Motion> {
                 .map(|d| (-0.5 * ((raster.depth_um(d) - centre) / sigma).powi(2)).exp() as f32)
                 .collect();
             let near = (20.0 / raster.bin_um).ceil() as i64;
-            solve(raster, &register(raster, &smooth, &window, &lags, near, Some(&rigid)), Some(&rigid))
+            solve(
+                raster,
+                &register(raster, &smooth, &window, &lags, near, Some(&rigid)),
+                Some(&rigid),
+            )
         })
         .collect();
-    let displacement_um =
-        (0..raster.n_times).flat_map(|t| local.iter().map(move |window| window[t])).collect();
-    Some(Motion { time_s, depth_um, displacement_um })
+    let displacement_um = (0..raster.n_times)
+        .flat_map(|t| local.iter().map(move |window| window[t]))
+        .collect();
+    Some(Motion {
+        time_s,
+        depth_um,
+        displacement_um,
+    })
 }
 
 /// Whether an estimate is more than the noise of estimation.
@@ -145,7 +192,9 @@ pub fn is_worth_correcting(motion: &Motion, parameters: &Parameters) -> bool {
 fn smoothed(raster: &Raster) -> Vec<f32> {
     let sigma = 3.0 / raster.bin_um;
     let radius = (3.0 * sigma).ceil() as i64;
-    let kernel: Vec<f32> = (-radius..=radius).map(|k| (-0.5 * (k as f64 / sigma).powi(2)).exp() as f32).collect();
+    let kernel: Vec<f32> = (-radius..=radius)
+        .map(|k| (-0.5 * (k as f64 / sigma).powi(2)).exp() as f32)
+        .collect();
     raster
         .counts
         .par_chunks(raster.n_depths)
@@ -170,7 +219,11 @@ fn lags(n_times: usize, horizon: usize) -> Vec<usize> {
     let mut lag = 1;
     while lag < n_times && lag <= horizon.max(1) {
         lags.push(lag);
-        lag = if lag < 12 { lag + 1 } else { (lag as f64 * 1.25) as usize };
+        lag = if lag < 12 {
+            lag + 1
+        } else {
+            (lag as f64 * 1.25) as usize
+        };
     }
     lags
 }
@@ -195,55 +248,80 @@ fn register(
 ) -> Vec<Pair> {
     let n_depths = raster.n_depths;
     let used: Vec<usize> = (0..n_depths).filter(|&d| window[d] > 0.02).collect();
-    let (Some(&first), Some(&last)) = (used.first(), used.last()) else { return Vec::new() };
-    let row = |t: usize, a: usize| &smooth[(t * AMPLITUDES + a) * n_depths..(t * AMPLITUDES + a + 1) * n_depths];
+    let (Some(&first), Some(&last)) = (used.first(), used.last()) else {
+        return Vec::new();
+    };
+    let row = |t: usize, a: usize| {
+        &smooth[(t * AMPLITUDES + a) * n_depths..(t * AMPLITUDES + a + 1) * n_depths]
+    };
     (0..raster.n_times)
         .into_par_iter()
         .flat_map_iter(|from| {
-            lags.iter().filter(move |&&lag| from + lag < raster.n_times).filter_map(move |&lag| {
-                let to = from + lag;
-                let centre = around.map_or(0, |rigid| ((rigid[to] - rigid[from]) / raster.bin_um).round() as i64);
-                let scores: Vec<f64> = (centre - max_shift..=centre + max_shift)
-                    .map(|shift| {
-                        let (mut ab, mut aa, mut bb) = (0.0f64, 0.0f64, 0.0f64);
-                        let (mut sa, mut sb, mut sw) = (0.0f64, 0.0f64, 0.0f64);
-                        for class in 0..AMPLITUDES {
-                            let (a, b) = (row(from, class), row(to, class));
-                            let low = (first as i64).max(-shift).max(0) as usize;
-                            let high = (last as i64).min(n_depths as i64 - 1 - shift);
-                            if high < low as i64 {
-                                continue;
+            lags.iter()
+                .filter(move |&&lag| from + lag < raster.n_times)
+                .filter_map(move |&lag| {
+                    let to = from + lag;
+                    let centre = around.map_or(0, |rigid| {
+                        ((rigid[to] - rigid[from]) / raster.bin_um).round() as i64
+                    });
+                    let scores: Vec<f64> = (centre - max_shift..=centre + max_shift)
+                        .map(|shift| {
+                            let (mut ab, mut aa, mut bb) = (0.0f64, 0.0f64, 0.0f64);
+                            let (mut sa, mut sb, mut sw) = (0.0f64, 0.0f64, 0.0f64);
+                            for class in 0..AMPLITUDES {
+                                let (a, b) = (row(from, class), row(to, class));
+                                let low = (first as i64).max(-shift).max(0) as usize;
+                                let high = (last as i64).min(n_depths as i64 - 1 - shift);
+                                if high < low as i64 {
+                                    continue;
+                                }
+                                let high = high as usize;
+                                let b = &b[(low as i64 + shift) as usize
+                                    ..=(high as i64 + shift) as usize];
+                                for ((x, y), w) in
+                                    a[low..=high].iter().zip(b).zip(&window[low..=high])
+                                {
+                                    let (x, y, w) = (f64::from(*x), f64::from(*y), f64::from(*w));
+                                    ab += w * x * y;
+                                    aa += w * x * x;
+                                    bb += w * y * y;
+                                    sa += w * x;
+                                    sb += w * y;
+                                    sw += w;
+                                }
                             }
-                            let high = high as usize;
-                            let b = &b[(low as i64 + shift) as usize..=(high as i64 + shift) as usize];
-                            for ((x, y), w) in a[low..=high].iter().zip(b).zip(&window[low..=high]) {
-                                let (x, y, w) = (f64::from(*x), f64::from(*y), f64::from(*w));
-                                ab += w * x * y;
-                                aa += w * x * x;
-                                bb += w * y * y;
-                                sa += w * x;
-                                sb += w * y;
-                                sw += w;
+                            if sw <= 0.0 {
+                                return 0.0;
                             }
-                        }
-                        if sw <= 0.0 {
-                            return 0.0;
-                        }
-                        let (va, vb) = (aa - sa * sa / sw, bb - sb * sb / sw);
-                        if va <= 1e-9 || vb <= 1e-9 { 0.0 } else { (ab - sa * sb / sw) / (va * vb).sqrt() }
+                            let (va, vb) = (aa - sa * sa / sw, bb - sb * sb / sw);
+                            if va <= 1e-9 || vb <= 1e-9 {
+                                0.0
+                            } else {
+                                (ab - sa * sb / sw) / (va * vb).sqrt()
+                            }
+                        })
+                        .collect();
+                    let best = (0..scores.len())
+                        .max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))?;
+                    let value = scores[best];
+                    if value < MIN_CORRELATION || best == 0 || best + 1 == scores.len() {
+                        return None;
+                    }
+                    let (left, right) = (scores[best - 1], scores[best + 1]);
+                    let curvature = left - 2.0 * value + right;
+                    let fraction = if curvature < 0.0 {
+                        0.5 * (left - right) / curvature
+                    } else {
+                        0.0
+                    };
+                    let shift = (centre - max_shift) as f64 + best as f64 + fraction;
+                    Some(Pair {
+                        from,
+                        to,
+                        shift_um: shift * raster.bin_um,
+                        weight: value * value,
                     })
-                    .collect();
-                let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))?;
-                let value = scores[best];
-                if value < MIN_CORRELATION || best == 0 || best + 1 == scores.len() {
-                    return None;
-                }
-                let (left, right) = (scores[best - 1], scores[best + 1]);
-                let curvature = left - 2.0 * value + right;
-                let fraction = if curvature < 0.0 { 0.5 * (left - right) / curvature } else { 0.0 };
-                let shift = (centre - max_shift) as f64 + best as f64 + fraction;
-                Some(Pair { from, to, shift_um: shift * raster.bin_um, weight: value * value })
-            })
+                })
         })
         .collect()
 }
@@ -256,7 +334,11 @@ fn solve(raster: &Raster, pairs: &[Pair], prior: Option<&[f64]>) -> Vec<f64> {
     let target: Vec<f64> = p.clone();
     let mut robust: Vec<f64> = vec![1.0; pairs.len()];
     for iteration in 0..ROBUST_ITERATIONS {
-        let weights: Vec<f64> = pairs.iter().zip(&robust).map(|(pair, r)| pair.weight * r).collect();
+        let weights: Vec<f64> = pairs
+            .iter()
+            .zip(&robust)
+            .map(|(pair, r)| pair.weight * r)
+            .collect();
         let apply = |x: &[f64]| {
             let mut out: Vec<f64> = x.iter().map(|x| pull * x).collect();
             for (pair, w) in pairs.iter().zip(&weights) {
@@ -307,11 +389,19 @@ fn conjugate_gradient(apply: impl Fn(&[f64]) -> Vec<f64>, b: &[f64], start: Vec<
         }
         let image = apply(&direction);
         let step = error / dot(&direction, &image);
-        x.iter_mut().zip(&direction).for_each(|(x, d)| *x += step * d);
-        residual.iter_mut().zip(&image).for_each(|(r, a)| *r -= step * a);
+        x.iter_mut()
+            .zip(&direction)
+            .for_each(|(x, d)| *x += step * d);
+        residual
+            .iter_mut()
+            .zip(&image)
+            .for_each(|(r, a)| *r -= step * a);
         let next = dot(&residual, &residual);
         let ratio = next / error;
-        direction.iter_mut().zip(&residual).for_each(|(d, r)| *d = r + ratio * *d);
+        direction
+            .iter_mut()
+            .zip(&residual)
+            .for_each(|(d, r)| *d = r + ratio * *d);
         error = next;
     }
     x

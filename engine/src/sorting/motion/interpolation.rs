@@ -1,67 +1,115 @@
-//! Data moved back to where the tissue was: kriging between contacts, folded into the whitening matrix.
+//! Moving data and templates between contacts: kriging with a Gaussian covariance.
 //!
-//! For a channel at `p` and a displacement `d`, the corrected channel is the whitened field at `p + d`, predicted from
-//! the channels around it with a Gaussian covariance (as Kilosort 2.5 and later do; Steinmetz et al. 2021). Predictions
-//! are local, so the cost grows with the channels and not with their square.
+//! What a contact would see if the tissue were somewhere else is predicted from the contacts around (as Kilosort 2.5
+//! and later do; Steinmetz et al. 2021). Events are compared in data that are moved back; matching moves the templates
+//! instead, because moving data changes their noise with the phase of the shift. Predictions are local, so the cost
+//! grows with the channels and not with their square.
+
+use rayon::prelude::*;
+use somata_shaders::layout::InterpolateMotionParams;
 
 use super::Motion;
-use crate::{linalg, sorting::geometry::Geometry, sorting::preprocessing::whitening::Whitening, stream::Block};
+use crate::{
+    device::{BufferId, Commands, Executor, Resident},
+    error::Result,
+    linalg,
+    sorting::{
+        geometry::{Geometry, padded},
+        templates::{Taps, Template},
+    },
+    stream::{Block, blocks::WINDOW_SAMPLES},
+};
 
 /// Variance that is not shared between contacts, relative to the field's.
 const NUGGET: f64 = 0.01;
+/// Displacements this near share one set of templates, µm.
+const BIN_UM: f64 = 3.0;
+/// Moved rows of a template whose norm is below this share of the largest are left out.
+const KEEP_SHARE: f64 = 0.01;
 
-/// What the correction of a block needs.
-#[derive(Clone)]
-pub struct Moving {
-    /// The estimate.
-    pub motion: Motion,
-    /// Width of the kernel, µm.
-    pub sigma_um: f64,
-    /// Seconds a sample.
-    pub sample_s: f64,
+/// Correction of an estimated motion.
+pub struct Correction {
+    motion: Motion,
+    sigma_um: f64,
+    sample_s: f64,
     geometry: Geometry,
-    /// Whitening matrix `[channel, channel]`.
-    matrix: Vec<f32>,
     /// Used entries of each row of the table.
     row_lengths: Vec<usize>,
+    neighbour: Vec<u32>,
+    n_neighbours: usize,
+    resident: Resident,
 }
 
-impl Moving {
-    /// A correction of `motion` on top of the whitening `matrix`.
-    pub fn new(motion: Motion, sigma_um: f64, sampling_frequency_hz: f64, geometry: &Geometry, matrix: &[f32]) -> Self {
-        let mut moving = Self {
+impl Correction {
+    /// A correction of `motion` with a kernel `sigma_um` wide.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn new(
+        executor: &dyn Executor,
+        motion: Motion,
+        sigma_um: f64,
+        sampling_frequency_hz: f64,
+        geometry: &Geometry,
+    ) -> Result<Self> {
+        let rows = geometry.within(3.0 * sigma_um + motion.largest_um());
+        let (neighbour, n_neighbours) = padded(&rows, |c| c as u32);
+        Ok(Self {
             motion,
             sigma_um,
             sample_s: 1.0 / sampling_frequency_hz,
             geometry: geometry.clone(),
-            matrix: matrix.to_vec(),
-            row_lengths: Vec::new(),
-        };
-        moving.row_lengths = moving.reach(matrix, geometry.n_channels()).iter().map(Vec::len).collect();
-        moving
+            row_lengths: rows.iter().map(Vec::len).collect(),
+            resident: executor.resident("motion_neighbour", &neighbour)?,
+            neighbour,
+            n_neighbours,
+        })
     }
 
-    /// Channels that a row of any block's matrix can draw from.
-    pub fn reach(&self, matrix: &[f32], n: usize) -> Vec<Vec<usize>> {
-        let radius = 3.0 * self.sigma_um + self.motion.largest_um();
-        self.geometry
-            .within(radius)
-            .into_iter()
-            .map(|near| (0..n).filter(|&k| near.iter().any(|&j| matrix[j * n + k] != 0.0)).collect())
-            .collect()
-    }
-
-    /// Weights of one block's matrix, laid out as the whitening's table.
-    pub fn weights(&self, whitening: &Whitening, block: &Block) -> Vec<f32> {
-        let n = self.geometry.n_channels();
+    /// Displacement in the middle of a block at a depth, µm.
+    pub fn displacement_um(&self, block: &Block, depth_um: f64) -> f64 {
         let time_s = (block.start as f64 + block.n_samples as f64 / 2.0) * self.sample_s;
-        let mut weights = vec![0.0f32; n * whitening.n_neighbours];
-        for c in 0..n {
-            let contact = self.geometry.contacts[c];
-            let y = contact.y_um + self.motion.at(time_s, contact.y_um);
-            let row = self.combine(&self.krige(contact.shank, contact.x_um, y));
-            let table = c * whitening.n_neighbours..c * whitening.n_neighbours + self.row_lengths[c];
-            for (weight, &source) in weights[table.clone()].iter_mut().zip(&whitening.neighbour[table]) {
+        self.motion.at(time_s, depth_um)
+    }
+
+    /// Appends the correction of whitened data `[block, channel, time]`.
+    pub fn record(&self, commands: &mut Commands, blocks: &[Block], x: BufferId) -> BufferId {
+        let n_channels = self.geometry.n_channels();
+        let weights: Vec<f32> = blocks
+            .iter()
+            .flat_map(|block| self.weights(block))
+            .collect();
+        let neighbour = commands.resident(&self.resident);
+        let weight = commands.upload("motion_weight", &weights);
+        let out = commands.buffer("corrected", blocks.len() * WINDOW_SAMPLES * n_channels);
+        commands.dispatch(
+            &InterpolateMotionParams {
+                n_blocks: blocks.len() as u32,
+                n_samples: WINDOW_SAMPLES as u32,
+                n_channels: n_channels as u32,
+                n_neighbours: self.n_neighbours as u32,
+            },
+            &[x, neighbour, weight, out],
+        );
+        out
+    }
+
+    /// Weights of one block's matrix, `[channel, n_neighbours]`: a channel at `p` sees the field at `p + d`.
+    fn weights(&self, block: &Block) -> Vec<f32> {
+        let n = self.geometry.n_channels();
+        let mut weights = vec![0.0f32; n * self.n_neighbours];
+        let mut row = vec![0.0f32; n];
+        for (c, contact) in self.geometry.contacts.iter().enumerate() {
+            let shift = self.displacement_um(block, contact.y_um);
+            row.fill(0.0);
+            for (j, weight) in self.predict(contact.shank, contact.x_um, contact.y_um + shift) {
+                row[j] = weight as f32;
+            }
+            let table = c * self.n_neighbours..c * self.n_neighbours + self.row_lengths[c];
+            for (weight, &source) in weights[table.clone()]
+                .iter_mut()
+                .zip(&self.neighbour[table])
+            {
                 *weight = row[source as usize];
             }
         }
@@ -69,13 +117,15 @@ impl Moving {
     }
 
     /// Channels and weights that predict the field at a point.
-    pub fn krige(&self, shank: usize, x_um: f64, y_um: f64) -> Vec<(usize, f64)> {
-        let kernel = |dx: f64, dy: f64| (-(dx * dx + dy * dy) / (2.0 * self.sigma_um * self.sigma_um)).exp();
+    fn predict(&self, shank: usize, x_um: f64, y_um: f64) -> Vec<(usize, f64)> {
+        let kernel =
+            |dx: f64, dy: f64| (-(dx * dx + dy * dy) / (2.0 * self.sigma_um * self.sigma_um)).exp();
         let contacts = &self.geometry.contacts;
         let near: Vec<usize> = (0..contacts.len())
             .filter(|&j| {
                 contacts[j].shank == shank
-                    && (contacts[j].x_um - x_um).hypot(contacts[j].y_um - y_um) <= 3.0 * self.sigma_um
+                    && (contacts[j].x_um - x_um).hypot(contacts[j].y_um - y_um)
+                        <= 3.0 * self.sigma_um
             })
             .collect();
         let m = near.len();
@@ -83,7 +133,10 @@ impl Moving {
         let mut target = vec![0.0; m];
         for (i, &a) in near.iter().enumerate() {
             for (j, &b) in near.iter().enumerate() {
-                covariance[i * m + j] = kernel(contacts[a].x_um - contacts[b].x_um, contacts[a].y_um - contacts[b].y_um);
+                covariance[i * m + j] = kernel(
+                    contacts[a].x_um - contacts[b].x_um,
+                    contacts[a].y_um - contacts[b].y_um,
+                );
             }
             covariance[i * m + i] += NUGGET;
             target[i] = kernel(contacts[a].x_um - x_um, contacts[a].y_um - y_um);
@@ -94,14 +147,106 @@ impl Moving {
         }
     }
 
-    /// Row of the whitening matrix for a weighted sum of channels.
-    fn combine(&self, channels: &[(usize, f64)]) -> Vec<f32> {
-        let n = self.geometry.n_channels();
-        let mut row = vec![0.0f32; n];
-        for &(j, weight) in channels {
-            let source = &self.matrix[j * n..(j + 1) * n];
-            row.iter_mut().zip(source).for_each(|(row, &w)| *row += weight as f32 * w);
-        }
-        row
+    /// Groups blocks whose displacement (in the middle of the probe) is alike: the group of each block of the grid, and
+    /// the blocks of each group.
+    pub fn groups(&self, blocks: &[Block]) -> (Vec<usize>, Vec<Vec<Block>>) {
+        let depths: Vec<f64> = self
+            .geometry
+            .contacts
+            .iter()
+            .map(|contact| contact.y_um)
+            .collect();
+        let middle = depths.iter().sum::<f64>() / depths.len().max(1) as f64;
+        let bin = |block: &Block| (self.displacement_um(block, middle) / BIN_UM).round() as i64;
+        let mut bins: Vec<i64> = blocks.iter().map(bin).collect();
+        bins.sort_unstable();
+        bins.dedup();
+        let mut groups = vec![Vec::new(); bins.len()];
+        let group_of: Vec<usize> = blocks
+            .iter()
+            .map(|block| {
+                let group = bins.binary_search(&bin(block)).expect("collected above");
+                groups[group].push(*block);
+                group
+            })
+            .collect();
+        (group_of, groups)
     }
+
+    /// Templates as the contacts see them in a group of blocks.
+    pub fn moved(&self, templates: &[Template], group: &[Block], taps: Taps) -> Vec<Template> {
+        // Shifts in tenths of a micrometre: units at like depths share their predictions.
+        let shifts: Vec<i64> = templates
+            .iter()
+            .map(|template| {
+                let depth_um = self.geometry.contacts[template.main_channel(taps)].y_um;
+                let sum: f64 = group
+                    .iter()
+                    .map(|block| self.displacement_um(block, depth_um))
+                    .sum();
+                (10.0 * sum / group.len() as f64).round() as i64
+            })
+            .collect();
+        let mut distinct = shifts.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let predictions: Vec<Vec<Vec<(usize, f64)>>> = distinct
+            .par_iter()
+            .map(|&shift| {
+                let contacts = self.geometry.contacts.iter();
+                contacts
+                    .map(|at| self.predict(at.shank, at.x_um, at.y_um - shift as f64 / 10.0))
+                    .collect()
+            })
+            .collect();
+        templates
+            .par_iter()
+            .zip(&shifts)
+            .map(|(template, shift)| {
+                move_template(
+                    template,
+                    &predictions[distinct.binary_search(shift).expect("collected above")],
+                    taps,
+                )
+            })
+            .collect()
+    }
+}
+
+/// A template whose tissue moved: `predictions` tells for each contact which channels at rest it sees now.
+fn move_template(template: &Template, predictions: &[Vec<(usize, f64)>], taps: Taps) -> Template {
+    let mut rows: Vec<(u32, Vec<f32>, f64)> = Vec::new();
+    for (c, prediction) in predictions.iter().enumerate() {
+        let mut row = vec![0.0f32; taps.n];
+        let mut any = false;
+        for &(j, weight) in prediction {
+            if let Ok(entry) = template.channels.binary_search(&(j as u32)) {
+                row.iter_mut()
+                    .zip(template.row(entry, taps))
+                    .for_each(|(to, from)| *to += weight as f32 * from);
+                any = true;
+            }
+        }
+        if any {
+            let norm = row
+                .iter()
+                .map(|&v| f64::from(v) * f64::from(v))
+                .sum::<f64>()
+                .sqrt();
+            rows.push((c as u32, row, norm));
+        }
+    }
+    let largest = rows.iter().map(|(_, _, norm)| *norm).fold(0.0, f64::max);
+    let mut moved = Template {
+        n_events: template.n_events,
+        ..Template::default()
+    };
+    for (c, row, _) in rows
+        .into_iter()
+        .filter(|(_, _, norm)| *norm > KEEP_SHARE * largest)
+    {
+        moved.channels.push(c);
+        moved.waveform.extend(row);
+    }
+    moved
 }

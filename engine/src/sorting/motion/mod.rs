@@ -38,7 +38,9 @@ impl Motion {
 
     /// Largest displacement, µm.
     pub fn largest_um(&self) -> f64 {
-        self.displacement_um.iter().fold(0.0, |largest, d| largest.max(d.abs()))
+        self.displacement_um
+            .iter()
+            .fold(0.0, |largest, d| largest.max(d.abs()))
     }
 }
 

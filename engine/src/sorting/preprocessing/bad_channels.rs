@@ -20,7 +20,9 @@ pub enum BadChannel {
 ///
 /// Noise is the median absolute deviation of the high-passed signal, so that spikes do not count as noise.
 pub fn detect(survey: &Survey, parameters: &Preprocessing) -> Vec<Option<BadChannel>> {
-    let noise: Vec<f32> = (0..survey.n_channels).map(|c| deviation(survey.channel(c))).collect();
+    let noise: Vec<f32> = (0..survey.n_channels)
+        .map(|c| deviation(survey.channel(c)))
+        .collect();
     let alive: Vec<f32> = noise.iter().copied().filter(|&noise| noise > 0.0).collect();
     let typical = median(&mut alive.clone());
     noise

@@ -47,7 +47,9 @@ pub fn delay_filters(delays: &[f32]) -> Vec<f32> {
                 })
                 .collect();
             let sum: f64 = taps.iter().sum();
-            taps.into_iter().map(move |tap| (tap / sum) as f32).collect::<Vec<f32>>()
+            taps.into_iter()
+                .map(move |tap| (tap / sum) as f32)
+                .collect::<Vec<f32>>()
         })
         .collect()
 }
@@ -72,7 +74,15 @@ mod tests {
         let taps = delay_filters(&[0.4]);
         let sine = |t: f64| (0.3 * t).sin();
         // The channel was sampled 0.4 late, so it holds s(t + 0.4); the filter should give s(t).
-        let value: f64 = taps.iter().enumerate().map(|(k, &w)| f64::from(w) * sine(100.0 + k as f64 - 16.0 + 0.4)).sum();
-        assert!((value - sine(100.0)).abs() < 1e-3, "{value} {}", sine(100.0));
+        let value: f64 = taps
+            .iter()
+            .enumerate()
+            .map(|(k, &w)| f64::from(w) * sine(100.0 + k as f64 - 16.0 + 0.4))
+            .sum();
+        assert!(
+            (value - sine(100.0)).abs() < 1e-3,
+            "{value} {}",
+            sine(100.0)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! From raw samples to whitened data.
 //!
 //! In the order in which data meet them: microvolts, sampling skew undone, high-pass, common median reference,
-//! whitening (with the correction of motion folded into its matrix). [`FrontEnd`] writes these as the first commands
+//! whitening. [`FrontEnd`] writes these as the first commands
 //! of every pass: recomputing them costs less than storing and reading the result.
 
 pub mod bad_channels;
@@ -10,7 +10,8 @@ pub mod survey;
 pub mod whitening;
 
 use somata_shaders::layout::{
-    CommonReferenceParams, DecodeSamplesParams, HighpassFilterParams, PhaseShiftParams, WhitenParams,
+    CommonReferenceParams, DecodeSamplesParams, HighpassFilterParams, PhaseShiftParams,
+    WhitenParams,
 };
 
 use super::geometry::Geometry;
@@ -38,7 +39,7 @@ pub struct FrontEnd {
     group_start: Resident,
     group_channel: Resident,
     common_reference: bool,
-    whitening: Option<(Whitening, Resident, Resident)>,
+    whitening: Option<(u32, Resident, Resident)>,
 }
 
 impl FrontEnd {
@@ -75,7 +76,7 @@ impl FrontEnd {
             Some(whitening) => {
                 let neighbour = executor.resident("whitening_neighbour", &whitening.neighbour)?;
                 let weight = executor.resident("whitening_weight", &whitening.weight)?;
-                Some((whitening, neighbour, weight))
+                Some((whitening.n_neighbours as u32, neighbour, weight))
             }
         };
         Ok(Self {
@@ -87,7 +88,10 @@ impl FrontEnd {
                 sample_type: info.sample_type.code(),
                 block_words: window_words(info) as u32,
             },
-            highpass: filter::butterworth_highpass(parameters.highpass_hz, info.sampling_frequency_hz),
+            highpass: filter::butterworth_highpass(
+                parameters.highpass_hz,
+                info.sampling_frequency_hz,
+            ),
             n_groups: group_start.len() as u32 - 1,
             select: executor.resident("select", &selected)?,
             gain: executor.resident("gain_uv", &gain)?,
@@ -118,28 +122,58 @@ impl FrontEnd {
         let n_channels = self.decode.n_channels;
         let words = (n_blocks * n_samples * n_channels) as usize;
         let raw = commands.upload_words("raw", std::mem::take(&mut chunk.raw));
-        let (select, gain, offset) =
-            (commands.resident(&self.select), commands.resident(&self.gain), commands.resident(&self.offset));
+        let (select, gain, offset) = (
+            commands.resident(&self.select),
+            commands.resident(&self.gain),
+            commands.resident(&self.offset),
+        );
         let mut x = commands.buffer("microvolts", words);
         let not_finite = commands.zeros("not_finite", 1);
         commands.dispatch(
-            &DecodeSamplesParams { n_blocks, ..self.decode },
+            &DecodeSamplesParams {
+                n_blocks,
+                ..self.decode
+            },
             &[raw, select, gain, offset, x, not_finite],
         );
         if let Some(taps) = &self.delay_taps {
             let taps = commands.resident(taps);
             let shifted = commands.buffer("shifted", words);
             let n_taps = filter::DELAY_TAPS as u32;
-            commands.dispatch(&PhaseShiftParams { n_blocks, n_samples, n_channels, n_taps }, &[x, taps, shifted]);
+            commands.dispatch(
+                &PhaseShiftParams {
+                    n_blocks,
+                    n_samples,
+                    n_channels,
+                    n_taps,
+                },
+                &[x, taps, shifted],
+            );
             x = shifted;
         }
-        commands.dispatch(&HighpassFilterParams { n_blocks, n_samples, n_channels, ..self.highpass }, &[x]);
+        commands.dispatch(
+            &HighpassFilterParams {
+                n_blocks,
+                n_samples,
+                n_channels,
+                ..self.highpass
+            },
+            &[x],
+        );
         // The median of one or two channels is the signal itself: nothing would be left.
         if self.common_reference && n_channels > 2 {
-            let (start, channel) = (commands.resident(&self.group_start), commands.resident(&self.group_channel));
+            let (start, channel) = (
+                commands.resident(&self.group_start),
+                commands.resident(&self.group_channel),
+            );
             let n_groups = self.n_groups;
             commands.dispatch(
-                &CommonReferenceParams { n_blocks, n_samples, n_channels, n_groups },
+                &CommonReferenceParams {
+                    n_blocks,
+                    n_samples,
+                    n_channels,
+                    n_groups,
+                },
                 &[start, channel, x],
             );
         }
@@ -151,24 +185,22 @@ impl FrontEnd {
     /// # Panics
     /// When the front end was made without whitening.
     pub fn whitened(&self, commands: &mut Commands, chunk: &mut Chunk) -> (BufferId, BufferId) {
-        let (whitening, neighbour, weight) = self.whitening.as_ref().expect("made with whitening");
+        let (n_neighbours, neighbour, weight) =
+            self.whitening.as_ref().expect("made with whitening");
         let (x, not_finite) = self.microvolts(commands, chunk);
         let n_blocks = chunk.blocks.len() as u32;
         let n_samples = WINDOW_SAMPLES as u32;
         let n_channels = self.decode.n_channels;
-        let (weight, matrix_of_block) = match &whitening.moving {
-            None => (commands.resident(weight), vec![0; chunk.blocks.len()]),
-            Some(moving) => {
-                let weights: Vec<f32> =
-                    chunk.blocks.iter().flat_map(|block| moving.weights(whitening, block)).collect();
-                (commands.upload("moving_weight", &weights), (0..n_blocks).collect())
-            }
-        };
-        let neighbour = commands.resident(neighbour);
-        let matrix_of_block = commands.upload("matrix_of_block", &matrix_of_block);
+        let (neighbour, weight) = (commands.resident(neighbour), commands.resident(weight));
+        let matrix_of_block = commands.zeros("matrix_of_block", n_blocks as usize);
         let out = commands.buffer("whitened", (n_blocks * n_samples * n_channels) as usize);
         commands.dispatch(
-            &WhitenParams { n_blocks, n_samples, n_channels, n_neighbours: whitening.n_neighbours as u32 },
+            &WhitenParams {
+                n_blocks,
+                n_samples,
+                n_channels,
+                n_neighbours: *n_neighbours,
+            },
             &[x, neighbour, weight, matrix_of_block, out],
         );
         (out, not_finite)

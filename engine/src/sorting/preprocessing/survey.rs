@@ -26,11 +26,28 @@ pub struct Survey {
 }
 
 /// The blocks that a survey of `seconds` takes, evenly spread, and the samples it takes from each.
-pub fn choose(grid: &BlockGrid, seconds: f64, sampling_frequency_hz: f64, n_channels: usize) -> (Vec<Block>, usize) {
-    let longest = grid.blocks.iter().map(|block| block.n_samples).max().unwrap_or(0);
+pub fn choose(
+    grid: &BlockGrid,
+    seconds: f64,
+    sampling_frequency_hz: f64,
+    n_channels: usize,
+) -> (Vec<Block>, usize) {
+    let longest = grid
+        .blocks
+        .iter()
+        .map(|block| block.n_samples)
+        .max()
+        .unwrap_or(0);
     // Only whole blocks: a short last block would make pieces of unequal length.
-    let whole: Vec<Block> = grid.blocks.iter().filter(|block| block.n_samples == longest).copied().collect();
-    let wanted = ((seconds * sampling_frequency_hz) as usize).min(MAX_BYTES / 4 / n_channels.max(1)).max(longest);
+    let whole: Vec<Block> = grid
+        .blocks
+        .iter()
+        .filter(|block| block.n_samples == longest)
+        .copied()
+        .collect();
+    let wanted = ((seconds * sampling_frequency_hz) as usize)
+        .min(MAX_BYTES / 4 / n_channels.max(1))
+        .max(longest);
     let piece = longest.min(8192);
     let n_pieces = wanted.div_ceil(piece).max(1);
     if n_pieces >= whole.len() {
@@ -38,7 +55,9 @@ pub fn choose(grid: &BlockGrid, seconds: f64, sampling_frequency_hz: f64, n_chan
         let piece = longest.min(wanted.div_ceil(whole.len().max(1)).div_ceil(64) * 64);
         return (whole, piece);
     }
-    let chosen = (0..n_pieces).map(|i| whole[(2 * i + 1) * whole.len() / (2 * n_pieces)]).collect();
+    let chosen = (0..n_pieces)
+        .map(|i| whole[(2 * i + 1) * whole.len() / (2 * n_pieces)])
+        .collect();
     (chosen, piece)
 }
 
@@ -56,8 +75,19 @@ pub fn take(
 ) -> Result<Survey> {
     let n_channels = front_end.n_channels();
     let n_samples = piece * blocks.len();
-    let mut survey = Survey { n_channels, piece, n_samples, data: vec![0.0; n_channels * n_samples], not_finite: 0 };
-    let pass = Pass { recording, control, lanes: executor.lanes(), blocks_together: 1 };
+    let mut survey = Survey {
+        n_channels,
+        piece,
+        n_samples,
+        data: vec![0.0; n_channels * n_samples],
+        not_finite: 0,
+    };
+    let pass = Pass {
+        recording,
+        control,
+        lanes: executor.lanes(),
+        blocks_together: 1,
+    };
     let mut taken = 0;
     pass.run(
         "survey",
@@ -69,7 +99,10 @@ pub fn take(
             let mut downloads = executor.play(commands)?;
             let x: Vec<f32> = downloads.take(x);
             let rows = MARGIN_SAMPLES * n_channels..(MARGIN_SAMPLES + piece) * n_channels;
-            Ok(vec![(x[rows].to_vec(), downloads.take::<u32>(not_finite)[0])])
+            Ok(vec![(
+                x[rows].to_vec(),
+                downloads.take::<u32>(not_finite)[0],
+            )])
         },
         |_, (rows, not_finite)| {
             for (t, row) in rows.chunks_exact(n_channels).enumerate() {

@@ -1,4 +1,4 @@
-//! Local whitening from robust noise, and motion interpolation folded into it.
+//! Local whitening from robust noise.
 //!
 //! Each channel is whitened with its neighbours (ZCA; Kessy et al. 2018), from the covariance of samples in which none
 //! of them sees a spike. Whitening from all samples, as is usual, shrinks the very spikes that are looked for.
@@ -8,10 +8,7 @@ use rayon::prelude::*;
 use super::{bad_channels::deviation, survey::Survey};
 use crate::{
     linalg,
-    sorting::{
-        geometry::{Geometry, padded},
-        motion::interpolation::Moving,
-    },
+    sorting::geometry::{Geometry, padded},
 };
 
 /// Samples from which one covariance is estimated, at most.
@@ -26,16 +23,18 @@ pub struct Whitening {
     pub neighbour: Vec<u32>,
     /// Weights, `[channel, n_neighbours]`, 0 where padded.
     pub weight: Vec<f32>,
-    /// Correction of motion, if any.
-    pub moving: Option<Moving>,
 }
 
 /// Row-local ZCA matrix `[channel, channel]` from a survey; noise of the result is 1 on every channel.
 pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32> {
     let n_channels = survey.n_channels;
-    let deviations: Vec<f32> = (0..n_channels).map(|c| deviation(survey.channel(c))).collect();
-    let quiet: Vec<Vec<bool>> =
-        (0..n_channels).into_par_iter().map(|c| quiet_samples(survey.channel(c), 4.5 * deviations[c], 10)).collect();
+    let deviations: Vec<f32> = (0..n_channels)
+        .map(|c| deviation(survey.channel(c)))
+        .collect();
+    let quiet: Vec<Vec<bool>> = (0..n_channels)
+        .into_par_iter()
+        .map(|c| quiet_samples(survey.channel(c), 4.5 * deviations[c], 10))
+        .collect();
     let near = geometry.within(radius_um);
     let rows: Vec<Vec<f32>> = (0..n_channels)
         .into_par_iter()
@@ -60,7 +59,11 @@ pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32
                 sum += f64::from(v) * f64::from(v);
                 count += 1;
             }
-            if count > 1000 { (sum / count as f64).sqrt() as f32 } else { deviation(&x).max(f32::MIN_POSITIVE) }
+            if count > 1000 {
+                (sum / count as f64).sqrt() as f32
+            } else {
+                deviation(&x).max(f32::MIN_POSITIVE)
+            }
         })
         .collect();
     for (row, scale) in matrix.chunks_exact_mut(n_channels).zip(scale) {
@@ -73,7 +76,9 @@ pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32
 pub fn apply_row(survey: &Survey, row: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0f32; survey.n_samples];
     for (n, &w) in row.iter().enumerate().filter(|&(_, &w)| w != 0.0) {
-        out.iter_mut().zip(survey.channel(n)).for_each(|(out, x)| *out += w * x);
+        out.iter_mut()
+            .zip(survey.channel(n))
+            .for_each(|(out, x)| *out += w * x);
     }
     out
 }
@@ -95,7 +100,9 @@ pub fn quiet_samples(x: &[f32], limit: f32, pad: usize) -> Vec<bool> {
 /// Weights of the neighbourhood `near` (whose first member is the channel itself) for the channel.
 fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<bool>]) -> Vec<f64> {
     let k = near.len();
-    let mut at: Vec<usize> = (0..survey.n_samples).filter(|&t| near.iter().all(|&n| quiet[n][t])).collect();
+    let mut at: Vec<usize> = (0..survey.n_samples)
+        .filter(|&t| near.iter().all(|&n| quiet[n][t]))
+        .collect();
     if at.len() < 5000 {
         at = (0..survey.n_samples).collect();
     }
@@ -119,7 +126,11 @@ fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<bool>]) -> Vec<f64> {
     let (values, vectors) = linalg::eigh(&covariance, k);
     let floor = (1e-3 * values[0]).max(f64::MIN_POSITIVE);
     (0..k)
-        .map(|j| (0..k).map(|e| vectors[e * k] * vectors[e * k + j] / values[e].max(floor).sqrt()).sum())
+        .map(|j| {
+            (0..k)
+                .map(|e| vectors[e * k] * vectors[e * k + j] / values[e].max(floor).sqrt())
+                .sum()
+        })
         .collect()
 }
 
@@ -130,7 +141,12 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
         .map(|(a, b)| {
             let mut sums = [0.0f32; 16];
             let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-            let rest: f32 = a16.remainder().iter().zip(b16.remainder()).map(|(a, b)| a * b).sum();
+            let rest: f32 = a16
+                .remainder()
+                .iter()
+                .zip(b16.remainder())
+                .map(|(a, b)| a * b)
+                .sum();
             for (a, b) in a16.zip(b16) {
                 for i in 0..16 {
                     sums[i] += a[i] * b[i];
@@ -142,14 +158,11 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 impl Whitening {
-    /// Sparse table of a matrix `[channel, channel]`; with motion its rows also reach the channels from which the
-    /// interpolation draws.
-    pub fn new(matrix: &[f32], geometry: &Geometry, moving: Option<Moving>) -> Self {
-        let n = geometry.n_channels();
-        let rows: Vec<Vec<usize>> = match &moving {
-            None => (0..n).map(|c| (0..n).filter(|&k| matrix[c * n + k] != 0.0).collect()).collect(),
-            Some(moving) => moving.reach(matrix, n),
-        };
+    /// Sparse table of a matrix `[channel, channel]`.
+    pub fn new(matrix: &[f32], n: usize) -> Self {
+        let rows: Vec<Vec<usize>> = (0..n)
+            .map(|c| (0..n).filter(|&k| matrix[c * n + k] != 0.0).collect())
+            .collect();
         let (neighbour, n_neighbours) = padded(&rows, |c| c as u32);
         let mut weight = vec![0.0; n * n_neighbours];
         for (c, row) in rows.iter().enumerate() {
@@ -157,6 +170,10 @@ impl Whitening {
                 weight[c * n_neighbours + k] = matrix[c * n + source];
             }
         }
-        Self { n_neighbours, neighbour, weight, moving }
+        Self {
+            n_neighbours,
+            neighbour,
+            weight,
+        }
     }
 }

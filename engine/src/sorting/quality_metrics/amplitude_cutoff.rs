@@ -26,8 +26,14 @@ pub fn amplitude_cutoff(amplitudes: &[f64]) -> f64 {
     for &amplitude in amplitudes {
         histogram[(((amplitude - low) / width) as usize).min(BINS - 1)] += 1.0;
     }
-    let smooth: Vec<f64> = gaussian(&histogram, SMOOTHING_BINS, Edge::Nearest).iter().map(|v| v.trunc()).collect();
-    let last = smooth.iter().rposition(|&count| count >= smooth[0]).expect("the first is one");
+    let smooth: Vec<f64> = gaussian(&histogram, SMOOTHING_BINS, Edge::Nearest)
+        .iter()
+        .map(|v| v.trunc())
+        .collect();
+    let last = smooth
+        .iter()
+        .rposition(|&count| count >= smooth[0])
+        .expect("the first is one");
     let missed: f64 = smooth[last + 1..].iter().sum();
     (missed / (amplitudes.len() as f64 + missed)).min(0.5)
 }

@@ -8,8 +8,13 @@ pub fn isi_violations(train: &[i64], sampling_frequency_hz: f64, duration_s: f64
     if train.is_empty() {
         return (0, f64::NAN);
     }
-    let count =
-        train.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < THRESHOLD_S * sampling_frequency_hz).count();
+    let count = train
+        .windows(2)
+        .filter(|pair| ((pair[1] - pair[0]) as f64) < THRESHOLD_S * sampling_frequency_hz)
+        .count();
     let n = train.len() as f64;
-    (count, count as f64 * duration_s / (2.0 * n * n * THRESHOLD_S))
+    (
+        count,
+        count as f64 * duration_s / (2.0 * n * n * THRESHOLD_S),
+    )
 }

@@ -26,10 +26,42 @@ pub fn decode_samples(
         let words = &raw[block * p.block_words as usize..(block + 1) * p.block_words as usize];
         let out = &mut out[block * samples * channels..(block + 1) * samples * channels];
         match p.sample_type {
-            0 => rows(bytemuck::cast_slice::<u32, i16>(words), file_channels, select, gain_uv, offset_uv, out, f32::from),
-            1 => rows(bytemuck::cast_slice::<u32, u16>(words), file_channels, select, gain_uv, offset_uv, out, f32::from),
-            2 => rows(bytemuck::cast_slice::<u32, i32>(words), file_channels, select, gain_uv, offset_uv, out, |v| v as f32),
-            _ => rows(bytemuck::cast_slice::<u32, f32>(words), file_channels, select, gain_uv, offset_uv, out, |v| v),
+            0 => rows(
+                bytemuck::cast_slice::<u32, i16>(words),
+                file_channels,
+                select,
+                gain_uv,
+                offset_uv,
+                out,
+                f32::from,
+            ),
+            1 => rows(
+                bytemuck::cast_slice::<u32, u16>(words),
+                file_channels,
+                select,
+                gain_uv,
+                offset_uv,
+                out,
+                f32::from,
+            ),
+            2 => rows(
+                bytemuck::cast_slice::<u32, i32>(words),
+                file_channels,
+                select,
+                gain_uv,
+                offset_uv,
+                out,
+                |v| v as f32,
+            ),
+            _ => rows(
+                bytemuck::cast_slice::<u32, f32>(words),
+                file_channels,
+                select,
+                gain_uv,
+                offset_uv,
+                out,
+                |v| v,
+            ),
         }
         if p.sample_type == 3 {
             for value in out.iter_mut().filter(|value| !value.is_finite()) {
@@ -51,8 +83,12 @@ fn rows<T: Copy>(
     to_f32: impl Fn(T) -> f32,
 ) {
     let channels = select.len();
-    let identity = channels == file_channels && select.iter().enumerate().all(|(i, &s)| i == s as usize);
-    for (row, frame) in out.chunks_exact_mut(channels).zip(raw.chunks_exact(file_channels)) {
+    let identity =
+        channels == file_channels && select.iter().enumerate().all(|(i, &s)| i == s as usize);
+    for (row, frame) in out
+        .chunks_exact_mut(channels)
+        .zip(raw.chunks_exact(file_channels))
+    {
         if identity {
             for c in 0..channels {
                 row[c] = to_f32(frame[c]) * gain_uv[c] - offset_uv[c];
@@ -67,7 +103,9 @@ fn rows<T: Copy>(
 
 /// Binding order: raw, select, gain_uv, offset_uv, out, not_finite.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [raw, select, gain, offset, out, not_finite] = buffers else { panic!("decode_samples takes 6 bindings") };
+    let [raw, select, gain, offset, out, not_finite] = buffers else {
+        panic!("decode_samples takes 6 bindings")
+    };
     decode_samples(
         &params(bytes),
         raw.u32(),

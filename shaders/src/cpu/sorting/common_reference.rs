@@ -13,7 +13,12 @@ const LANES: usize = 16;
 
 /// Subtracts the group median from `x` `[block, time, channel]` in place; the channels of group `g` are
 /// `group_channel[group_start[g]..group_start[g + 1]]`. The median of an even count is the mean of the middle two.
-pub fn common_reference(p: &CommonReferenceParams, group_start: &[u32], group_channel: &[u32], x: &mut [f32]) {
+pub fn common_reference(
+    p: &CommonReferenceParams,
+    group_start: &[u32],
+    group_channel: &[u32],
+    x: &mut [f32],
+) {
     let (samples, channels) = (p.n_samples as usize, p.n_channels as usize);
     for g in 0..p.n_groups as usize {
         let members = &group_channel[group_start[g] as usize..group_start[g + 1] as usize];
@@ -94,7 +99,9 @@ fn sorting_network(n: usize) -> Vec<(u32, u32)> {
 
 /// Binding order: group_start, group_channel, x.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [start, channel, x] = buffers else { panic!("common_reference takes 3 bindings") };
+    let [start, channel, x] = buffers else {
+        panic!("common_reference takes 3 bindings")
+    };
     common_reference(&params(bytes), start.u32(), channel.u32(), x.f32_mut());
 }
 
@@ -105,7 +112,9 @@ mod tests {
     #[test]
     fn network_sorts_every_size() {
         for n in 1..70usize {
-            let mut values: Vec<u32> = (0..n as u32).map(|i| i.wrapping_mul(2_654_435_761) >> 7).collect();
+            let mut values: Vec<u32> = (0..n as u32)
+                .map(|i| i.wrapping_mul(2_654_435_761) >> 7)
+                .collect();
             for (low, high) in sorting_network(n) {
                 if values[low as usize] > values[high as usize] {
                     values.swap(low as usize, high as usize);

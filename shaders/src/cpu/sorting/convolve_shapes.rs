@@ -10,8 +10,14 @@ use crate::{
 /// `[block, channel, time]`, `shape` `[shape, tap]`, `out` `[block, channel, shape, time]`.
 pub fn convolve_shapes(p: &ConvolveShapesParams, x: &[f32], shape: &[f32], out: &mut [f32]) {
     let (samples, shapes) = (p.n_samples as usize, p.n_shapes as usize);
-    for (x, out) in x.chunks_exact(samples).zip(out.chunks_exact_mut(shapes * samples)) {
-        for (shape, out) in shape.chunks_exact(p.n_taps as usize).zip(out.chunks_exact_mut(samples)) {
+    for (x, out) in x
+        .chunks_exact(samples)
+        .zip(out.chunks_exact_mut(shapes * samples))
+    {
+        for (shape, out) in shape
+            .chunks_exact(p.n_taps as usize)
+            .zip(out.chunks_exact_mut(samples))
+        {
             convolve(x, shape, out);
         }
     }
@@ -26,6 +32,8 @@ fn convolve(x: &[f32], shape: &[f32], out: &mut [f32]) {
 
 /// Binding order: x, shape, out.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x, shape, out] = buffers else { panic!("convolve_shapes takes 3 bindings") };
+    let [x, shape, out] = buffers else {
+        panic!("convolve_shapes takes 3 bindings")
+    };
     convolve_shapes(&params(bytes), x.f32(), shape.f32(), out.f32_mut());
 }

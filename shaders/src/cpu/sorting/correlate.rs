@@ -15,7 +15,10 @@ pub(super) fn correlate_sum(x: &[&[f32]], filters: &[&[f32]], out: &mut [f32]) {
         if width == TILE {
             let mut sum: [f32; TILE] = out[start..start + TILE].try_into().expect("tile");
             for (x, filter) in x.iter().zip(filters) {
-                for (window, &w) in x[start..start + TILE + filter.len() - 1].windows(TILE).zip(*filter) {
+                for (window, &w) in x[start..start + TILE + filter.len() - 1]
+                    .windows(TILE)
+                    .zip(*filter)
+                {
                     let window: &[f32; TILE] = window.try_into().expect("tile");
                     for t in 0..TILE {
                         sum[t] += w * window[t];

@@ -39,7 +39,12 @@ pub fn detect_peaks(
                     if found < capacity {
                         let sample = trough(p, &x[c * samples..(c + 1) * samples], t, value);
                         let entry = (block * capacity + found) * 4;
-                        peaks[entry..entry + 4].copy_from_slice(&[sample, c as u32, value.to_bits(), t as u32]);
+                        peaks[entry..entry + 4].copy_from_slice(&[
+                            sample,
+                            c as u32,
+                            value.to_bits(),
+                            t as u32,
+                        ]);
                     }
                     found += 1;
                 }
@@ -50,7 +55,14 @@ pub fn detect_peaks(
 }
 
 /// Whether no larger score is within `exclusion` and none `lobe_ratio` times larger within `lobe`.
-fn stands_out(p: &DetectPeaksParams, score: &[f32], neighbour: &[u32], c: usize, t: usize, value: f32) -> bool {
+fn stands_out(
+    p: &DetectPeaksParams,
+    score: &[f32],
+    neighbour: &[u32],
+    c: usize,
+    t: usize,
+    value: f32,
+) -> bool {
     let samples = p.n_samples as usize;
     let near = p.exclusion as usize;
     let far = p.lobe.max(p.exclusion) as usize;
@@ -99,6 +111,15 @@ fn trough(p: &DetectPeaksParams, x: &[f32], t: usize, value: f32) -> u32 {
 
 /// Binding order: score, x, neighbour, peaks, count.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [score, x, neighbour, peaks, count] = buffers else { panic!("detect_peaks takes 5 bindings") };
-    detect_peaks(&params(bytes), score.f32(), x.f32(), neighbour.u32(), peaks.u32_mut(), count.u32_mut());
+    let [score, x, neighbour, peaks, count] = buffers else {
+        panic!("detect_peaks takes 5 bindings")
+    };
+    detect_peaks(
+        &params(bytes),
+        score.f32(),
+        x.f32(),
+        neighbour.u32(),
+        peaks.u32_mut(),
+        count.u32_mut(),
+    );
 }

@@ -32,8 +32,12 @@ fn filter_block(p: &HighpassFilterParams, x: &mut [f32], samples: usize, channel
         for step in 0..samples {
             let t = if backward { samples - 1 - step } else { step };
             let row = &mut x[t * channels..(t + 1) * channels];
-            let (origin, s1, s2, s3) =
-                (&origin[..channels], &mut s1[..channels], &mut s2[..channels], &mut s3[..channels]);
+            let (origin, s1, s2, s3) = (
+                &origin[..channels],
+                &mut s1[..channels],
+                &mut s2[..channels],
+                &mut s3[..channels],
+            );
             for c in 0..channels {
                 let v = row[c] - origin[c];
                 let y = p.b0 * v + s1[c];
@@ -49,6 +53,8 @@ fn filter_block(p: &HighpassFilterParams, x: &mut [f32], samples: usize, channel
 
 /// Binding order: x.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x] = buffers else { panic!("highpass_filter takes 1 binding") };
+    let [x] = buffers else {
+        panic!("highpass_filter takes 1 binding")
+    };
     highpass_filter(&params(bytes), x.f32_mut());
 }

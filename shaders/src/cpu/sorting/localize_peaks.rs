@@ -22,10 +22,15 @@ pub fn localize_peaks(
     position_um: &[f32],
     out: &mut [f32],
 ) {
-    let (samples, channels, shapes) = (p.n_samples as usize, p.n_channels as usize, p.n_shapes as usize);
+    let (samples, channels, shapes) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_shapes as usize,
+    );
     let (capacity, n_neighbours) = (p.capacity as usize, p.n_neighbours as usize);
     for block in 0..p.n_blocks as usize {
-        let conv = &conv[block * samples * channels * shapes..(block + 1) * samples * channels * shapes];
+        let conv =
+            &conv[block * samples * channels * shapes..(block + 1) * samples * channels * shapes];
         for entry in 0..(count[block] as usize).min(capacity) {
             let at = (block * capacity + entry) * 4;
             let (channel, start) = (peaks[at + 1] as usize, peaks[at + 3] as usize);
@@ -50,7 +55,12 @@ pub fn localize_peaks(
             let result = if weight > 0.0 {
                 [x / weight, y / weight, weight.sqrt(), shape as f32]
             } else {
-                [position_um[2 * channel], position_um[2 * channel + 1], 0.0, shape as f32]
+                [
+                    position_um[2 * channel],
+                    position_um[2 * channel + 1],
+                    0.0,
+                    shape as f32,
+                ]
             };
             out[at..at + 4].copy_from_slice(&result);
         }
@@ -59,7 +69,9 @@ pub fn localize_peaks(
 
 /// Binding order: conv, peaks, count, neighbour, position_um, out.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [conv, peaks, count, neighbour, position, out] = buffers else { panic!("localize_peaks takes 6 bindings") };
+    let [conv, peaks, count, neighbour, position, out] = buffers else {
+        panic!("localize_peaks takes 6 bindings")
+    };
     localize_peaks(
         &params(bytes),
         conv.f32(),

@@ -42,8 +42,16 @@ pub struct MatchScratch<'a> {
 
 /// Gain of the log posterior when a spike with score `b` is added, and its amplitude.
 #[inline(always)]
-pub fn gain_and_amplitude(b: f32, norm: f32, precision: f32, amplitude_min: f32, amplitude_max: f32) -> (f32, f32) {
-    let a = ((b + precision) / (norm + precision)).max(amplitude_min).min(amplitude_max);
+pub fn gain_and_amplitude(
+    b: f32,
+    norm: f32,
+    precision: f32,
+    amplitude_min: f32,
+    amplitude_max: f32,
+) -> (f32, f32) {
+    let a = ((b + precision) / (norm + precision))
+        .max(amplitude_min)
+        .min(amplitude_max);
     let off = a - 1.0;
     (a * b - 0.5 * a * a * norm - 0.5 * off * off * precision, a)
 }
@@ -69,7 +77,8 @@ pub fn match_templates(
             tables,
             scores: &mut scores[block * units * samples..(block + 1) * units * samples],
             blocked: bytemuck::cast_slice_mut(
-                &mut scratch.blocked[block * units * samples / 4..(block + 1) * units * samples / 4],
+                &mut scratch.blocked
+                    [block * units * samples / 4..(block + 1) * units * samples / 4],
             ),
             tile_gain: &mut scratch.tile_gain[block * tiles * units..(block + 1) * tiles * units],
             tile_time: &mut scratch.tile_time[block * tiles * units..(block + 1) * tiles * units],
@@ -84,11 +93,20 @@ pub fn match_templates(
         for sweep in 0..p.sweeps {
             matcher.decide_again(sweep);
         }
-        let mut found: Vec<Spike> = matcher.found.into_iter().filter(|spike| spike.amplitude > 0.0).collect();
+        let mut found: Vec<Spike> = matcher
+            .found
+            .into_iter()
+            .filter(|spike| spike.amplitude > 0.0)
+            .collect();
         found.sort_by_key(|spike| (spike.time, spike.unit));
         count[block] = found.len() as u32;
         for (entry, spike) in spikes.chunks_exact_mut(4).zip(&found) {
-            entry.copy_from_slice(&[spike.time, spike.unit, spike.amplitude.to_bits(), spike.gain.to_bits()]);
+            entry.copy_from_slice(&[
+                spike.time,
+                spike.unit,
+                spike.amplitude.to_bits(),
+                spike.gain.to_bits(),
+            ]);
         }
     }
 }
@@ -116,7 +134,8 @@ struct Matcher<'a> {
 
 impl Matcher<'_> {
     fn pairs(&self, unit: u32) -> std::ops::Range<usize> {
-        self.tables.pair_start[unit as usize] as usize..self.tables.pair_start[unit as usize + 1] as usize
+        self.tables.pair_start[unit as usize] as usize
+            ..self.tables.pair_start[unit as usize + 1] as usize
     }
 
     fn gain(&self, unit: usize, b: f32) -> (f32, f32) {
@@ -153,7 +172,12 @@ impl Matcher<'_> {
             let time = self.tile_time[tile * units as usize + unit as usize];
             let b = self.scores[unit as usize * self.p.n_samples as usize + time as usize];
             let (gain, amplitude) = self.gain(unit as usize, b);
-            self.found.push(Spike { time, unit, amplitude, gain });
+            self.found.push(Spike {
+                time,
+                unit,
+                amplitude,
+                gain,
+            });
             self.subtract(unit, time, amplitude);
             self.block(unit, time, true);
             let reach = self.p.n_taps.max(self.p.refractory + 1);
@@ -185,7 +209,8 @@ impl Matcher<'_> {
         }
         for t in from..to {
             let b = row[t];
-            if b > low && b >= row[t - 1] && b > row[t + 1] && self.blocked[unit * samples + t] == 0 {
+            if b > low && b >= row[t - 1] && b > row[t + 1] && self.blocked[unit * samples + t] == 0
+            {
                 let (gain, _) = self.gain(unit, b);
                 if gain > self.tile_gain[slot] {
                     self.tile_gain[slot] = gain;
@@ -198,7 +223,10 @@ impl Matcher<'_> {
     fn best_of_tile(&mut self, tile: usize) {
         let units = self.p.n_units as usize;
         let mut best = (0.0, 0);
-        for (unit, &gain) in self.tile_gain[tile * units..(tile + 1) * units].iter().enumerate() {
+        for (unit, &gain) in self.tile_gain[tile * units..(tile + 1) * units]
+            .iter()
+            .enumerate()
+        {
             if gain > best.0 {
                 best = (gain, unit as u32);
             }
@@ -226,7 +254,8 @@ impl Matcher<'_> {
         let samples = self.p.n_samples as usize;
         let from = time.saturating_sub(self.p.refractory) as usize;
         let to = ((time + self.p.refractory) as usize + 1).min(samples);
-        for count in &mut self.blocked[unit as usize * samples + from..unit as usize * samples + to] {
+        for count in &mut self.blocked[unit as usize * samples + from..unit as usize * samples + to]
+        {
             *count = if add { *count + 1 } else { *count - 1 };
         }
     }
@@ -236,7 +265,12 @@ impl Matcher<'_> {
     fn decide_again(&mut self, sweep: u32) {
         let mut order: Vec<usize> = (0..self.found.len()).collect();
         if sweep == 0 {
-            order.sort_by(|&a, &b| self.found[a].gain.total_cmp(&self.found[b].gain).then(a.cmp(&b)));
+            order.sort_by(|&a, &b| {
+                self.found[a]
+                    .gain
+                    .total_cmp(&self.found[b].gain)
+                    .then(a.cmp(&b))
+            });
         } else {
             order.sort_by_key(|&i| (self.found[i].time, i));
         }
@@ -250,7 +284,11 @@ impl Matcher<'_> {
             self.block(spike.unit, spike.time, false);
             let from = spike.time.saturating_sub(self.p.jitter).max(self.p.first) as usize;
             let to = ((spike.time + self.p.jitter) as usize + 1).min(self.p.last as usize);
-            let mut best = Spike { gain: self.p.threshold, amplitude: 0.0, ..spike };
+            let mut best = Spike {
+                gain: self.p.threshold,
+                amplitude: 0.0,
+                ..spike
+            };
             for pair in self.pairs(spike.unit) {
                 let unit = self.tables.pair_unit[pair] as usize;
                 for t in from..to {
@@ -258,7 +296,12 @@ impl Matcher<'_> {
                     if b > self.tables.score_min[unit] && self.blocked[unit * samples + t] == 0 {
                         let (gain, amplitude) = self.gain(unit, b);
                         if gain > best.gain {
-                            best = Spike { time: t as u32, unit: unit as u32, amplitude, gain };
+                            best = Spike {
+                                time: t as u32,
+                                unit: unit as u32,
+                                amplitude,
+                                gain,
+                            };
                         }
                     }
                 }
@@ -291,13 +334,25 @@ fn subtract_scaled(row: &mut [f32], cross: &[f32], amplitude: f32) {
 /// Binding order: scores, unit_table (norm, precision, score_min of every unit), pair_start, pair_unit, cross, scratch
 /// (blocked, tile_gain, tile_time), spikes, count: eight, as many as every device has.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [scores, unit_table, pair_start, pair_unit, cross, scratch, spikes, count] = buffers else {
+    let [
+        scores,
+        unit_table,
+        pair_start,
+        pair_unit,
+        cross,
+        scratch,
+        spikes,
+        count,
+    ] = buffers
+    else {
         panic!("match_templates takes 8 bindings")
     };
     let p: MatchTemplatesParams = params(bytes);
     let units = p.n_units as usize;
     let unit_table = unit_table.f32();
-    let (blocked, rest) = scratch.u32_mut().split_at_mut((p.n_blocks * p.n_units * p.n_samples / 4) as usize);
+    let (blocked, rest) = scratch
+        .u32_mut()
+        .split_at_mut((p.n_blocks * p.n_units * p.n_samples / 4) as usize);
     let (tile_gain, tile_time) = rest.split_at_mut((p.n_blocks * p.n_tiles * p.n_units) as usize);
     let tables = MatchTables {
         norm: &unit_table[..units],
@@ -307,6 +362,17 @@ pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
         pair_unit: pair_unit.u32(),
         cross: cross.f32(),
     };
-    let scratch = MatchScratch { blocked, tile_gain: bytemuck::cast_slice_mut(tile_gain), tile_time };
-    match_templates(&p, scores.f32_mut(), tables, scratch, spikes.u32_mut(), count.u32_mut());
+    let scratch = MatchScratch {
+        blocked,
+        tile_gain: bytemuck::cast_slice_mut(tile_gain),
+        tile_time,
+    };
+    match_templates(
+        &p,
+        scores.f32_mut(),
+        tables,
+        scratch,
+        spikes.u32_mut(),
+        count.u32_mut(),
+    );
 }

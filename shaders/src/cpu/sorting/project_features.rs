@@ -19,14 +19,19 @@ pub fn project_features(
     basis: &[f32],
     out: &mut [f32],
 ) {
-    let (samples, channels, capacity) = (p.n_samples as usize, p.n_channels as usize, p.capacity as usize);
+    let (samples, channels, capacity) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.capacity as usize,
+    );
     let (n_neighbours, components) = (p.n_neighbours as usize, p.n_components as usize);
     for block in 0..p.n_blocks as usize {
         let x = &x[block * samples * channels..(block + 1) * samples * channels];
         for entry in 0..(count[block] as usize).min(capacity) {
             let at = block * capacity + entry;
             let (sample, channel) = (i64::from(events[at * 4]), events[at * 4 + 1] as usize);
-            let out = &mut out[at * n_neighbours * components..(at + 1) * n_neighbours * components];
+            let out =
+                &mut out[at * n_neighbours * components..(at + 1) * n_neighbours * components];
             for j in 0..n_neighbours {
                 let out = &mut out[j * components..(j + 1) * components];
                 match neighbour[channel * n_neighbours + j] {
@@ -48,13 +53,22 @@ pub fn project_features(
 fn project(x: &[f32], start: i64, basis: &[f32], n_taps: usize, out: &mut [f32]) {
     let from = (-start).clamp(0, n_taps as i64) as usize;
     let to = (x.len() as i64 - start).clamp(from as i64, n_taps as i64) as usize;
-    let x = if from < to { &x[(start + from as i64) as usize..(start + to as i64) as usize] } else { &[] };
+    let x = if from < to {
+        &x[(start + from as i64) as usize..(start + to as i64) as usize]
+    } else {
+        &[]
+    };
     for (out, basis) in out.iter_mut().zip(basis.chunks_exact(n_taps)) {
         // Eight partial sums: a fixed order that vector units of any width up to eight reproduce.
         let mut sums = [0.0f32; 8];
         let basis = &basis[from..to];
         let (x_chunks, basis_chunks) = (x.chunks_exact(8), basis.chunks_exact(8));
-        for (i, (a, b)) in x_chunks.remainder().iter().zip(basis_chunks.remainder()).enumerate() {
+        for (i, (a, b)) in x_chunks
+            .remainder()
+            .iter()
+            .zip(basis_chunks.remainder())
+            .enumerate()
+        {
             sums[i] = a * b;
         }
         for (a, b) in x_chunks.zip(basis_chunks) {
@@ -68,7 +82,9 @@ fn project(x: &[f32], start: i64, basis: &[f32], n_taps: usize, out: &mut [f32])
 
 /// Binding order: x, events, count, neighbour, basis, out.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x, events, count, neighbour, basis, out] = buffers else { panic!("project_features takes 6 bindings") };
+    let [x, events, count, neighbour, basis, out] = buffers else {
+        panic!("project_features takes 6 bindings")
+    };
     project_features(
         &params(bytes),
         x.f32(),

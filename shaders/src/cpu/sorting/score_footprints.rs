@@ -14,16 +14,39 @@ const TILE: usize = 256;
 /// `out[c, t] = max over sizes z and shapes s of sum_k weight[z, c, k] * conv[neighbour[c, k], s, t]`, at least 0;
 /// `conv` `[block, channel, shape, time]`, `neighbour` `[channel, n_neighbours]`, `weight`
 /// `[size, channel, n_neighbours]`, `out` `[block, channel, time]`.
-pub fn score_footprints(p: &ScoreFootprintsParams, conv: &[f32], neighbour: &[u32], weight: &[f32], out: &mut [f32]) {
-    let (samples, channels, shapes) = (p.n_samples as usize, p.n_channels as usize, p.n_shapes as usize);
-    for (conv, out) in conv.chunks_exact(samples * channels * shapes).zip(out.chunks_exact_mut(samples * channels)) {
+pub fn score_footprints(
+    p: &ScoreFootprintsParams,
+    conv: &[f32],
+    neighbour: &[u32],
+    weight: &[f32],
+    out: &mut [f32],
+) {
+    let (samples, channels, shapes) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_shapes as usize,
+    );
+    for (conv, out) in conv
+        .chunks_exact(samples * channels * shapes)
+        .zip(out.chunks_exact_mut(samples * channels))
+    {
         score_block(p, conv, neighbour, weight, out);
     }
 }
 
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn score_block(p: &ScoreFootprintsParams, conv: &[f32], neighbour: &[u32], weight: &[f32], out: &mut [f32]) {
-    let (samples, channels, shapes) = (p.n_samples as usize, p.n_channels as usize, p.n_shapes as usize);
+fn score_block(
+    p: &ScoreFootprintsParams,
+    conv: &[f32],
+    neighbour: &[u32],
+    weight: &[f32],
+    out: &mut [f32],
+) {
+    let (samples, channels, shapes) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_shapes as usize,
+    );
     let n_neighbours = p.n_neighbours as usize;
     for start in (0..samples).step_by(TILE) {
         let n = TILE.min(samples - start);
@@ -63,6 +86,14 @@ fn score_block(p: &ScoreFootprintsParams, conv: &[f32], neighbour: &[u32], weigh
 
 /// Binding order: conv, neighbour, weight, out.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [conv, neighbour, weight, out] = buffers else { panic!("score_footprints takes 4 bindings") };
-    score_footprints(&params(bytes), conv.f32(), neighbour.u32(), weight.f32(), out.f32_mut());
+    let [conv, neighbour, weight, out] = buffers else {
+        panic!("score_footprints takes 4 bindings")
+    };
+    score_footprints(
+        &params(bytes),
+        conv.f32(),
+        neighbour.u32(),
+        weight.f32(),
+        out.f32_mut(),
+    );
 }

@@ -26,7 +26,11 @@ pub fn score_templates(
     temporal: &[f32],
     out: &mut [f32],
 ) {
-    let (samples, channels, units) = (p.n_samples as usize, p.n_channels as usize, p.n_units as usize);
+    let (samples, channels, units) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_units as usize,
+    );
     let (taps, rank) = (p.n_taps as usize, p.rank as usize);
     for block in 0..p.n_blocks as usize {
         let x = &x[block * samples * channels..(block + 1) * samples * channels];
@@ -91,7 +95,9 @@ fn score_tile(
 
 /// Binding order: x, channel_start, channel, spatial, temporal, out.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x, start, channel, spatial, temporal, out] = buffers else { panic!("score_templates takes 6 bindings") };
+    let [x, start, channel, spatial, temporal, out] = buffers else {
+        panic!("score_templates takes 6 bindings")
+    };
     score_templates(
         &params(bytes),
         x.f32(),

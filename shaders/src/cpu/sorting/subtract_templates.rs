@@ -21,7 +21,11 @@ pub fn subtract_templates(
     channel: &[u32],
     waveform: &[f32],
 ) {
-    let (samples, channels, taps) = (p.n_samples as usize, p.n_channels as usize, p.n_taps as usize);
+    let (samples, channels, taps) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_taps as usize,
+    );
     for block in 0..p.n_blocks as usize {
         let x = &mut x[block * samples * channels..(block + 1) * samples * channels];
         for entry in 0..count[block].min(p.capacity) as usize {
@@ -31,7 +35,11 @@ pub fn subtract_templates(
             let n = taps.min(samples - start);
             for i in channel_start[unit] as usize..channel_start[unit + 1] as usize {
                 let row = channel[i] as usize * samples + start;
-                subtract(&mut x[row..row + n], &waveform[i * taps..i * taps + n], amplitude);
+                subtract(
+                    &mut x[row..row + n],
+                    &waveform[i * taps..i * taps + n],
+                    amplitude,
+                );
             }
         }
     }
@@ -46,7 +54,9 @@ fn subtract(x: &mut [f32], waveform: &[f32], amplitude: f32) {
 
 /// Binding order: x, spikes, count, channel_start, channel, waveform.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x, spikes, count, start, channel, waveform] = buffers else { panic!("subtract_templates takes 6 bindings") };
+    let [x, spikes, count, start, channel, waveform] = buffers else {
+        panic!("subtract_templates takes 6 bindings")
+    };
     subtract_templates(
         &params(bytes),
         x.f32_mut(),

@@ -21,13 +21,21 @@ pub fn sum_waveforms(
     neighbour: &[u32],
     sums: &mut [i32],
 ) {
-    let (samples, channels, taps) = (p.n_samples as usize, p.n_channels as usize, p.n_taps as usize);
+    let (samples, channels, taps) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_taps as usize,
+    );
     let n_neighbours = p.n_neighbours as usize;
     for block in 0..p.n_blocks as usize {
         let x = &x[block * samples * channels..(block + 1) * samples * channels];
         for entry in 0..count[block].min(p.capacity) as usize {
             let at = (block * p.capacity as usize + entry) * 4;
-            let (sample, channel, label) = (i64::from(events[at]), events[at + 1] as usize, events[at + 2]);
+            let (sample, channel, label) = (
+                i64::from(events[at]),
+                events[at + 1] as usize,
+                events[at + 2],
+            );
             if label == u32::MAX {
                 continue;
             }
@@ -45,7 +53,12 @@ pub fn sum_waveforms(
                 }
                 let row = n as usize * samples + first;
                 let at = (label as usize * n_neighbours + j) * taps;
-                add_fixed(&mut sums[at + from..at + to], &x[row..row + to - from], p.scale, p.limit);
+                add_fixed(
+                    &mut sums[at + from..at + to],
+                    &x[row..row + to - from],
+                    p.scale,
+                    p.limit,
+                );
             }
         }
     }
@@ -60,6 +73,15 @@ fn add_fixed(sums: &mut [i32], x: &[f32], scale: f32, limit: f32) {
 
 /// Binding order: x, events, count, neighbour, sums.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x, events, count, neighbour, sums] = buffers else { panic!("sum_waveforms takes 5 bindings") };
-    sum_waveforms(&params(bytes), x.f32(), events.u32(), count.u32(), neighbour.u32(), sums.i32_mut());
+    let [x, events, count, neighbour, sums] = buffers else {
+        panic!("sum_waveforms takes 5 bindings")
+    };
+    sum_waveforms(
+        &params(bytes),
+        x.f32(),
+        events.u32(),
+        count.u32(),
+        neighbour.u32(),
+        sums.i32_mut(),
+    );
 }

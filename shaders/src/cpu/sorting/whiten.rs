@@ -14,8 +14,19 @@ const TILE: usize = 256;
 /// `out[c, t] = sum_k weight[matrix, c, k] * x[t, neighbour[c, k]]`; `x` `[block, time, channel]`, `out`
 /// `[block, channel, time]`, `neighbour` `[channel, n_neighbours]`, `weight` `[matrix, channel, n_neighbours]`,
 /// `matrix_of_block` `[block]`.
-pub fn whiten(p: &WhitenParams, x: &[f32], neighbour: &[u32], weight: &[f32], matrix_of_block: &[u32], out: &mut [f32]) {
-    let (samples, channels, k) = (p.n_samples as usize, p.n_channels as usize, p.n_neighbours as usize);
+pub fn whiten(
+    p: &WhitenParams,
+    x: &[f32],
+    neighbour: &[u32],
+    weight: &[f32],
+    matrix_of_block: &[u32],
+    out: &mut [f32],
+) {
+    let (samples, channels, k) = (
+        p.n_samples as usize,
+        p.n_channels as usize,
+        p.n_neighbours as usize,
+    );
     let mut tile = vec![0.0f32; channels * TILE];
     for block in 0..p.n_blocks as usize {
         let matrix = matrix_of_block[block] as usize;
@@ -45,7 +56,10 @@ fn whiten_block(
 ) {
     for start in (0..samples).step_by(TILE) {
         let n = TILE.min(samples - start);
-        for (t, row) in x[start * channels..(start + n) * channels].chunks_exact(channels).enumerate() {
+        for (t, row) in x[start * channels..(start + n) * channels]
+            .chunks_exact(channels)
+            .enumerate()
+        {
             for c in 0..channels {
                 tile[c * TILE + t] = row[c];
             }
@@ -56,7 +70,9 @@ fn whiten_block(
                 let w = weight[c * n_neighbours + k];
                 if w != 0.0 {
                     let source = neighbour[c * n_neighbours + k] as usize;
-                    let source: &[f32; TILE] = tile[source * TILE..(source + 1) * TILE].try_into().expect("tile");
+                    let source: &[f32; TILE] = tile[source * TILE..(source + 1) * TILE]
+                        .try_into()
+                        .expect("tile");
                     for t in 0..TILE {
                         sum[t] += w * source[t];
                     }
@@ -69,6 +85,15 @@ fn whiten_block(
 
 /// Binding order: x, neighbour, weight, matrix_of_block, out.
 pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
-    let [x, neighbour, weight, matrix, out] = buffers else { panic!("whiten takes 5 bindings") };
-    whiten(&params(bytes), x.f32(), neighbour.u32(), weight.f32(), matrix.u32(), out.f32_mut());
+    let [x, neighbour, weight, matrix, out] = buffers else {
+        panic!("whiten takes 5 bindings")
+    };
+    whiten(
+        &params(bytes),
+        x.f32(),
+        neighbour.u32(),
+        weight.f32(),
+        matrix.u32(),
+        out.f32_mut(),
+    );
 }

@@ -7,12 +7,25 @@ use crate::{
     random::Random,
 };
 
-fn check(both: &Both, sample_type: u32, blocks: usize, samples: usize, select: &[u32], file_channels: usize) {
+fn check(
+    both: &Both,
+    sample_type: u32,
+    blocks: usize,
+    samples: usize,
+    select: &[u32],
+    file_channels: usize,
+) {
     let mut random = Random(11 + u64::from(sample_type));
     let channels = select.len();
     let values = samples * file_channels;
-    let block_words = if sample_type <= 1 { values.div_ceil(2) } else { values };
-    let mut raw: Vec<u32> = (0..blocks * block_words).map(|_| random.bits() as u32).collect();
+    let block_words = if sample_type <= 1 {
+        values.div_ceil(2)
+    } else {
+        values
+    };
+    let mut raw: Vec<u32> = (0..blocks * block_words)
+        .map(|_| random.bits() as u32)
+        .collect();
     if sample_type == 3 {
         // Ordinary values, with some that are not finite between them.
         for (i, word) in raw.iter_mut().enumerate() {
@@ -25,7 +38,9 @@ fn check(both: &Both, sample_type: u32, blocks: usize, samples: usize, select: &
         }
     }
     let gain: Vec<f32> = (0..channels).map(|_| random.between(0.1, 5.0)).collect();
-    let offset: Vec<f32> = (0..channels).map(|_| random.between(-500.0, 500.0)).collect();
+    let offset: Vec<f32> = (0..channels)
+        .map(|_| random.between(-500.0, 500.0))
+        .collect();
     let params = DecodeSamplesParams {
         n_blocks: blocks as u32,
         n_samples: samples as u32,
@@ -47,8 +62,9 @@ fn check(both: &Both, sample_type: u32, blocks: usize, samples: usize, select: &
         },
         |downloads, (out, bad)| (downloads.take::<f32>(out), downloads.take::<u32>(bad)),
     );
-    let case =
-        format!("type {sample_type}, {blocks} blocks, {samples} samples, {channels} of {file_channels} channels");
+    let case = format!(
+        "type {sample_type}, {blocks} blocks, {samples} samples, {channels} of {file_channels} channels"
+    );
     if samples > 0 {
         assert_eq!(cpu_bad, gpu_bad, "{case}: values that are not finite");
         // Two rounded operations, or one where the adapter fuses them, and the conversion of large integers.

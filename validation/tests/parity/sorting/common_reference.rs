@@ -7,7 +7,15 @@ use crate::{
     random::Random,
 };
 
-fn check(both: &Both, case: &str, blocks: usize, samples: usize, channels: usize, groups: &[Vec<u32>], x: &[f32]) {
+fn check(
+    both: &Both,
+    case: &str,
+    blocks: usize,
+    samples: usize,
+    channels: usize,
+    groups: &[Vec<u32>],
+    x: &[f32],
+) {
     let mut start = vec![0u32];
     for group in groups {
         start.push(start[start.len() - 1] + group.len() as u32);
@@ -29,7 +37,11 @@ fn check(both: &Both, case: &str, blocks: usize, samples: usize, channels: usize
         |downloads, x| downloads.take::<f32>(x),
     );
     // Exact: the median is selected, and its mean of two and the subtraction are single operations.
-    assert!(cpu == gpu, "{case}: {blocks} x {samples} x {channels}, {} groups", groups.len());
+    assert!(
+        cpu == gpu,
+        "{case}: {blocks} x {samples} x {channels}, {} groups",
+        groups.len()
+    );
 }
 
 #[test]
@@ -61,7 +73,11 @@ fn medians_of_groups_of_many_sizes() {
                 group.to_vec()
             })
             .collect();
-        let x: Vec<f32> = random.normals(blocks * samples * channels).iter().map(|v| v * 80.0).collect();
+        let x: Vec<f32> = random
+            .normals(blocks * samples * channels)
+            .iter()
+            .map(|v| v * 80.0)
+            .collect();
         check(both, "noise", blocks, samples, channels, &groups, &x);
     }
 }
@@ -70,9 +86,29 @@ fn medians_of_groups_of_many_sizes() {
 fn ties_zeros_and_tiny_values() {
     let Some(both) = both() else { return };
     let mut random = Random(42);
-    let values = [0.0, -0.0, 1.0, -1.0, 1.0e-30, -1.0e-30, 3.0e30, -3.0e30, 7.5];
+    let values = [
+        0.0, -0.0, 1.0, -1.0, 1.0e-30, -1.0e-30, 3.0e30, -3.0e30, 7.5,
+    ];
     let (samples, channels) = (130, 6);
-    let x: Vec<f32> = (0..samples * channels).map(|_| values[random.below(values.len())]).collect();
-    check(both, "ties", 1, samples, channels, &[vec![0, 1, 2, 3, 4, 5]], &x);
-    check(both, "ties", 1, samples, channels, &[vec![5, 0, 3], vec![1, 2]], &x);
+    let x: Vec<f32> = (0..samples * channels)
+        .map(|_| values[random.below(values.len())])
+        .collect();
+    check(
+        both,
+        "ties",
+        1,
+        samples,
+        channels,
+        &[vec![0, 1, 2, 3, 4, 5]],
+        &x,
+    );
+    check(
+        both,
+        "ties",
+        1,
+        samples,
+        channels,
+        &[vec![5, 0, 3], vec![1, 2]],
+        &x,
+    );
 }

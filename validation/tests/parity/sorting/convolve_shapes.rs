@@ -42,7 +42,12 @@ fn shapes_of_every_length_at_awkward_sizes() {
         let case = format!("{blocks} x {channels} x {samples}, {shapes} shapes of {taps}");
         if samples > 0 {
             // A sum of `taps` products, each product and each addition rounded once.
-            assert_close(&case, &cpu, &gpu, 2.0 * taps as f32 * ROUNDING * largest(&x) * largest(&shape));
+            assert_close(
+                &case,
+                &cpu,
+                &gpu,
+                2.0 * taps as f32 * ROUNDING * largest(&x) * largest(&shape),
+            );
         }
     }
 }

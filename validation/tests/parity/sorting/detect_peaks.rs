@@ -10,7 +10,13 @@ use crate::{
 /// Sorted entries of every block, and the counts.
 type Peaks = (Vec<Vec<[u32; 4]>>, Vec<u32>);
 
-fn detect(both: &Both, params: &DetectPeaksParams, score: &[f32], x: &[f32], neighbour: &[u32]) -> (Peaks, Peaks) {
+fn detect(
+    both: &Both,
+    params: &DetectPeaksParams,
+    score: &[f32],
+    x: &[f32],
+    neighbour: &[u32],
+) -> (Peaks, Peaks) {
     let (blocks, capacity) = (params.n_blocks as usize, params.capacity as usize);
     both.play(
         |commands| {
@@ -28,8 +34,10 @@ fn detect(both: &Both, params: &DetectPeaksParams, score: &[f32], x: &[f32], nei
                 .map(|block| {
                     let n = (count[block] as usize).min(capacity);
                     let list = &peaks[block * capacity * 4..(block * capacity + n) * 4];
-                    let mut list: Vec<[u32; 4]> =
-                        list.chunks_exact(4).map(|entry| entry.try_into().expect("four words")).collect();
+                    let mut list: Vec<[u32; 4]> = list
+                        .chunks_exact(4)
+                        .map(|entry| entry.try_into().expect("four words"))
+                        .collect();
                     list.sort_unstable();
                     list
                 })
@@ -47,15 +55,20 @@ fn case(
     neighbours: usize,
 ) -> (DetectPeaksParams, Vec<f32>, Vec<f32>, Vec<u32>) {
     let mut random = Random(81);
-    let score = (0..blocks * channels * samples).map(|_| (4.0 * random.normal()).round() / 4.0).collect();
+    let score = (0..blocks * channels * samples)
+        .map(|_| (4.0 * random.normal()).round() / 4.0)
+        .collect();
     let x = random.normals(blocks * channels * samples);
     let mut neighbour = Vec::new();
     for c in 0..channels {
         for k in 0..neighbours {
             // Around the channel, padded with the channel itself.
             let n = c + k;
-            neighbour
-                .push(if n >= neighbours / 2 && n - neighbours / 2 < channels { n - neighbours / 2 } else { c } as u32);
+            neighbour.push(if n >= neighbours / 2 && n - neighbours / 2 < channels {
+                n - neighbours / 2
+            } else {
+                c
+            } as u32);
         }
     }
     let params = DetectPeaksParams {
@@ -81,14 +94,25 @@ fn case(
 #[test]
 fn the_same_peaks_in_any_order() {
     let Some(both) = both() else { return };
-    for (blocks, samples, channels, neighbours) in
-        [(1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 2, 1), (1, 65, 3, 3), (3, 501, 9, 5), (2, 1000, 4, 1)]
-    {
+    for (blocks, samples, channels, neighbours) in [
+        (1, 1, 1, 1),
+        (1, 2, 1, 1),
+        (1, 3, 2, 1),
+        (1, 65, 3, 3),
+        (3, 501, 9, 5),
+        (2, 1000, 4, 1),
+    ] {
         let (params, score, x, neighbour) = case(blocks, samples, channels, neighbours);
         let (cpu, gpu) = detect(both, &params, &score, &x, &neighbour);
         // Exact: comparisons, and a choice among weights that random data do not tie.
-        assert_eq!(cpu, gpu, "{blocks} x {channels} x {samples}, {neighbours} neighbours");
-        assert!(samples < 100 || cpu.1.iter().all(|&count| count > 0), "the case has peaks");
+        assert_eq!(
+            cpu, gpu,
+            "{blocks} x {channels} x {samples}, {neighbours} neighbours"
+        );
+        assert!(
+            samples < 100 || cpu.1.iter().all(|&count| count > 0),
+            "the case has peaks"
+        );
     }
 }
 
@@ -104,7 +128,10 @@ fn a_full_list_still_counts_all_peaks() {
         assert_eq!(gpu_counts, counts, "capacity {capacity}");
         for (list, all) in gpu.iter().zip(&all) {
             assert_eq!(list.len(), capacity as usize);
-            assert!(list.iter().all(|entry| all.contains(entry)), "capacity {capacity}: only true peaks are listed");
+            assert!(
+                list.iter().all(|entry| all.contains(entry)),
+                "capacity {capacity}: only true peaks are listed"
+            );
         }
     }
 }

@@ -28,7 +28,14 @@ fn butterworth(cutoff_hz: f64, sampling_frequency_hz: f64) -> HighpassFilterPara
 #[test]
 fn both_directions_at_awkward_sizes() {
     let Some(both) = both() else { return };
-    for (blocks, samples, channels) in [(1, 0, 3), (1, 1, 1), (1, 2, 3), (2, 1000, 65), (3, 4001, 7), (1, 40_001, 2)] {
+    for (blocks, samples, channels) in [
+        (1, 0, 3),
+        (1, 1, 1),
+        (1, 2, 3),
+        (2, 1000, 65),
+        (3, 4001, 7),
+        (1, 40_001, 2),
+    ] {
         let mut random = Random(31);
         // Microvolts with an offset and a slow drift, as recorded.
         let x: Vec<f32> = (0..blocks * samples * channels)
@@ -50,6 +57,11 @@ fn both_directions_at_awkward_sizes() {
         );
         // The poles lie 0.06 from the unit circle: a rounding error lives for about 16 samples in each of three states
         // and two passes, so some hundred roundings of the largest input meet in one output: 100 * 2^-24 = 6e-6.
-        assert_close(&format!("{blocks} x {samples} x {channels}"), &cpu, &gpu, 6e-6 * largest(&x));
+        assert_close(
+            &format!("{blocks} x {samples} x {channels}"),
+            &cpu,
+            &gpu,
+            6e-6 * largest(&x),
+        );
     }
 }

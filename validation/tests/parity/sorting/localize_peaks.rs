@@ -10,20 +10,35 @@ use crate::{
 #[test]
 fn positions_of_listed_peaks() {
     let Some(both) = both() else { return };
-    for (blocks, samples, channels, shapes, neighbours, capacity, counts) in
-        [(1, 5, 1, 1, 1, 1, vec![1]), (1, 40, 6, 3, 4, 10, vec![0]), (3, 64, 20, 6, 9, 130, vec![130, 7, 999])]
-    {
+    for (blocks, samples, channels, shapes, neighbours, capacity, counts) in [
+        (1, 5, 1, 1, 1, 1, vec![1]),
+        (1, 40, 6, 3, 4, 10, vec![0]),
+        (3, 64, 20, 6, 9, 130, vec![130, 7, 999]),
+    ] {
         let mut random = Random(91);
         let conv = random.normals(blocks * channels * shapes * samples);
         let peaks: Vec<u32> = (0..blocks * capacity)
             .flat_map(|_| {
-                [random.below(samples) as u32, random.below(channels) as u32, 0, random.below(samples) as u32]
+                [
+                    random.below(samples) as u32,
+                    random.below(channels) as u32,
+                    0,
+                    random.below(samples) as u32,
+                ]
             })
             .collect();
         let neighbour: Vec<u32> = (0..channels * neighbours)
-            .map(|_| if random.below(5) == 0 { u32::MAX } else { random.below(channels) as u32 })
+            .map(|_| {
+                if random.below(5) == 0 {
+                    u32::MAX
+                } else {
+                    random.below(channels) as u32
+                }
+            })
             .collect();
-        let position: Vec<f32> = (0..2 * channels).map(|_| random.between(0.0, 3000.0)).collect();
+        let position: Vec<f32> = (0..2 * channels)
+            .map(|_| random.between(0.0, 3000.0))
+            .collect();
         let params = LocalizePeaksParams {
             n_blocks: blocks as u32,
             n_samples: samples as u32,
@@ -52,7 +67,10 @@ fn positions_of_listed_peaks() {
             let relative = (2.0 * neighbours as f32 + 8.0) * ROUNDING;
             for (value, scale) in [(0, 3000.0), (1, 3000.0), (2, 1.0 + cpu[2])] {
                 let difference = (cpu[value] - gpu[value]).abs();
-                assert!(difference <= relative * scale, "entry {i}, value {value}: {cpu:?} and {gpu:?}");
+                assert!(
+                    difference <= relative * scale,
+                    "entry {i}, value {value}: {cpu:?} and {gpu:?}"
+                );
             }
         }
     }

@@ -10,9 +10,13 @@ use crate::{
 #[test]
 fn fractions_of_a_sample_at_awkward_sizes() {
     let Some(both) = both() else { return };
-    for (blocks, samples, channels, taps) in
-        [(1, 0, 3, 5), (1, 1, 1, 1), (1, 3, 2, 13), (2, 257, 5, 13), (3, 100, 65, 7)]
-    {
+    for (blocks, samples, channels, taps) in [
+        (1, 0, 3, 5),
+        (1, 1, 1, 1),
+        (1, 3, 2, 13),
+        (2, 257, 5, 13),
+        (3, 100, 65, 7),
+    ] {
         let mut random = Random(21);
         let x = random.normals(blocks * samples * channels);
         let filters = random.normals(channels * taps);
@@ -34,6 +38,11 @@ fn fractions_of_a_sample_at_awkward_sizes() {
         );
         // A sum of `taps` products, each product and each addition rounded once.
         let tolerance = 2.0 * taps as f32 * ROUNDING * largest(&x) * largest(&filters);
-        assert_close(&format!("{blocks} x {samples} x {channels}, {taps} taps"), &cpu, &gpu, tolerance);
+        assert_close(
+            &format!("{blocks} x {samples} x {channels}, {taps} taps"),
+            &cpu,
+            &gpu,
+            tolerance,
+        );
     }
 }

@@ -23,10 +23,23 @@ fn components_around_listed_events() {
         let x = random.normals(blocks * channels * samples);
         // Also at both edges, where the waveform leaves the window.
         let events: Vec<u32> = (0..blocks * capacity)
-            .flat_map(|_| [random.below(samples) as u32, random.below(channels) as u32, 0, 0])
+            .flat_map(|_| {
+                [
+                    random.below(samples) as u32,
+                    random.below(channels) as u32,
+                    0,
+                    0,
+                ]
+            })
             .collect();
         let neighbour: Vec<u32> = (0..channels * neighbours)
-            .map(|_| if random.below(6) == 0 { u32::MAX } else { random.below(channels) as u32 })
+            .map(|_| {
+                if random.below(6) == 0 {
+                    u32::MAX
+                } else {
+                    random.below(channels) as u32
+                }
+            })
             .collect();
         let basis = random.normals(components * taps);
         let params = ProjectFeaturesParams {
@@ -54,6 +67,11 @@ fn components_around_listed_events() {
         );
         // A sum of `taps` products in two different orders, each product and each addition rounded once.
         let tolerance = 2.0 * taps as f32 * ROUNDING * largest(&x) * largest(&basis);
-        assert_close(&format!("{blocks} x {channels} x {samples}, {capacity} events"), &cpu, &gpu, tolerance);
+        assert_close(
+            &format!("{blocks} x {channels} x {samples}, {capacity} events"),
+            &cpu,
+            &gpu,
+            tolerance,
+        );
     }
 }

@@ -20,10 +20,18 @@ fn footprints_at_awkward_sizes() {
     ] {
         let mut random = Random(71);
         let conv = random.normals(blocks * channels * shapes * samples);
-        let neighbour: Vec<u32> = (0..channels * neighbours).map(|_| random.below(channels) as u32).collect();
+        let neighbour: Vec<u32> = (0..channels * neighbours)
+            .map(|_| random.below(channels) as u32)
+            .collect();
         // Some entries are padding.
         let weight: Vec<f32> = (0..sizes * channels * neighbours)
-            .map(|_| if random.below(4) == 0 { 0.0 } else { random.between(-0.2, 1.0) })
+            .map(|_| {
+                if random.below(4) == 0 {
+                    0.0
+                } else {
+                    random.between(-0.2, 1.0)
+                }
+            })
             .collect();
         let params = ScoreFootprintsParams {
             n_blocks: blocks as u32,
@@ -44,10 +52,17 @@ fn footprints_at_awkward_sizes() {
             },
             |downloads, out| downloads.take::<f32>(out),
         );
-        let case = format!("{blocks} x {channels} x {samples}, {shapes} shapes, {sizes} sizes of {neighbours}");
+        let case = format!(
+            "{blocks} x {channels} x {samples}, {shapes} shapes, {sizes} sizes of {neighbours}"
+        );
         if samples > 0 {
             // The largest of sums of `neighbours` products, each product and each addition rounded once.
-            assert_close(&case, &cpu, &gpu, 2.0 * neighbours as f32 * ROUNDING * largest(&conv) * largest(&weight));
+            assert_close(
+                &case,
+                &cpu,
+                &gpu,
+                2.0 * neighbours as f32 * ROUNDING * largest(&conv) * largest(&weight),
+            );
         }
     }
 }

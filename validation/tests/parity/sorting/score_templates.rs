@@ -25,7 +25,11 @@ fn low_rank_templates_at_awkward_sizes() {
         let (mut start, mut channel) = (vec![0u32], Vec::new());
         for unit in 0..units {
             // The second unit has no channels at all.
-            let n = if unit == 1 { 0 } else { 1 + random.below(channels) };
+            let n = if unit == 1 {
+                0
+            } else {
+                1 + random.below(channels)
+            };
             channel.extend(random.subset(n, channels));
             start.push(channel.len() as u32);
         }
@@ -52,12 +56,19 @@ fn low_rank_templates_at_awkward_sizes() {
             },
             |downloads, out| downloads.take::<f32>(out),
         );
-        let case = format!("{blocks} x {channels} x {samples}, {units} units of {taps} taps and rank {rank}");
+        let case = format!(
+            "{blocks} x {channels} x {samples}, {units} units of {taps} taps and rank {rank}"
+        );
         if samples > 0 {
             // Random terms and random errors: sums over channels inside a sum over taps and ranks, of which the square
             // roots count, times four deviations.
             let terms = (channels * taps * rank) as f32;
-            let tolerance = 4.0 * terms.sqrt() * ROUNDING * largest(&x) * largest(&spatial) * largest(&temporal);
+            let tolerance = 4.0
+                * terms.sqrt()
+                * ROUNDING
+                * largest(&x)
+                * largest(&spatial)
+                * largest(&temporal);
             assert_close(&case, &cpu, &gpu, tolerance);
         }
     }

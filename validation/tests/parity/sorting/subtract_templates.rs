@@ -16,6 +16,8 @@ fn residuals_of_sorted_lists() {
         (1, 40, 3, 2, 61, 4, vec![4]),
         (3, 300, 9, 7, 61, 50, vec![50, 3, 51]),
         (2, 1000, 5, 4, 20, 200, vec![200, 150]),
+        // More spikes at one place than a workgroup has invocations.
+        (1, 70, 4, 5, 30, 300, vec![300]),
     ] {
         let mut random = Random(121);
         let x = random.normals(blocks * channels * samples);
@@ -29,8 +31,9 @@ fn residuals_of_sorted_lists() {
         let mut spikes = Vec::new();
         for _ in 0..blocks {
             // Up to the last sample: a template may leave the window.
-            let mut list: Vec<(u32, u32)> =
-                (0..capacity).map(|_| (random.below(samples) as u32, random.below(units) as u32)).collect();
+            let mut list: Vec<(u32, u32)> = (0..capacity)
+                .map(|_| (random.below(samples) as u32, random.below(units) as u32))
+                .collect();
             list.sort_unstable();
             for (time, unit) in list {
                 spikes.extend([time, unit, random.between(0.5, 1.5).to_bits(), 0]);
@@ -61,6 +64,11 @@ fn residuals_of_sorted_lists() {
         // reaches the sample. At most all spikes of a block do.
         let reach = capacity.min(1 + 2 * capacity * taps / samples) as f32;
         let tolerance = 2.0 * reach * ROUNDING * (largest(&x) + reach * 1.5 * largest(&waveform));
-        assert_close(&format!("{blocks} x {channels} x {samples}, {capacity} spikes"), &cpu, &gpu, tolerance);
+        assert_close(
+            &format!("{blocks} x {channels} x {samples}, {capacity} spikes"),
+            &cpu,
+            &gpu,
+            tolerance,
+        );
     }
 }

@@ -15,16 +15,37 @@ fn fixed_point_sums_of_listed_events() {
         (2, 200, 5, 5, 130, 60, 2, 1000.0, vec![60, 60]),
     ] {
         let mut random = Random(131);
-        let x: Vec<f32> = random.normals(blocks * channels * samples).iter().map(|v| v * 4.0).collect();
+        let x: Vec<f32> = random
+            .normals(blocks * channels * samples)
+            .iter()
+            .map(|v| v * 4.0)
+            .collect();
         let mut events = Vec::new();
         for _ in 0..blocks * capacity {
-            let label = if random.below(7) == 0 { u32::MAX } else { random.below(labels) as u32 };
-            events.extend([random.below(samples) as u32, random.below(channels) as u32, label, 0]);
+            let label = if random.below(7) == 0 {
+                u32::MAX
+            } else {
+                random.below(labels) as u32
+            };
+            events.extend([
+                random.below(samples) as u32,
+                random.below(channels) as u32,
+                label,
+                0,
+            ]);
         }
         let neighbour: Vec<u32> = (0..channels * neighbours)
-            .map(|_| if random.below(6) == 0 { u32::MAX } else { random.below(channels) as u32 })
+            .map(|_| {
+                if random.below(6) == 0 {
+                    u32::MAX
+                } else {
+                    random.below(channels) as u32
+                }
+            })
             .collect();
-        let before: Vec<i32> = (0..labels * neighbours * taps).map(|_| random.below(1000) as i32 - 500).collect();
+        let before: Vec<i32> = (0..labels * neighbours * taps)
+            .map(|_| random.below(1000) as i32 - 500)
+            .collect();
         let params = SumWaveformsParams {
             n_blocks: blocks as u32,
             n_samples: samples as u32,
@@ -48,11 +69,19 @@ fn fixed_point_sums_of_listed_events() {
             },
             |downloads, sums| downloads.take::<i32>(sums),
         );
-        // With a scale that is a power of two the product is exact, so the integers are too. Otherwise a fused operation
-        // may round a value to the other side: one unit an event, which hardly ever happens.
+        // With a scale that is a power of two the product is exact, so the integers are too. Otherwise a fused
+        // operation may round a value to the other side: one unit an event, which hardly ever happens.
         let exact = scale.log2().fract() == 0.0;
-        let worst = cpu.iter().zip(&gpu).map(|(a, b)| (a - b).abs()).max().expect("sums");
-        assert!(worst <= if exact { 0 } else { 2 }, "scale {scale}, {capacity} events: sums differ by {worst}");
+        let worst = cpu
+            .iter()
+            .zip(&gpu)
+            .map(|(a, b)| (a - b).abs())
+            .max()
+            .expect("sums");
+        assert!(
+            worst <= if exact { 0 } else { 2 },
+            "scale {scale}, {capacity} events: sums differ by {worst}"
+        );
         assert!(counts == [0] || cpu != before, "something was added");
     }
 }

@@ -1,0 +1,304 @@
+//! The same samples in every format that is read give the same spikes.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+
+use crate::{
+    data::{GAIN_UV, RATE_HZ, bytes_of, change_json, positions, samples, tetrode, write_samples},
+    run::{answer, assert_same, json, manifest, run, somata, sort},
+};
+
+const N_CHANNELS: usize = 4;
+
+/// Sorts with an option that all formats can share: only SpikeGLX tells when a channel is sampled.
+#[track_caller]
+fn sorted(
+    recording: &Path,
+    out: &Path,
+    options: &[&str],
+) -> std::collections::BTreeMap<String, Vec<u8>> {
+    run(sort(recording, out)
+        .args(["--set", "preprocessing.phase_shift=false"])
+        .args(options))
+    .succeeds();
+    let mut files = answer(out);
+    // It names the raw file, which is another one in each format.
+    files.remove("params.py").expect("params.py");
+    files
+}
+
+#[test]
+fn every_format_gives_the_same_spikes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let recording = tetrode(folder.path());
+    let probe = recording.join("probe.json");
+    let probe = probe.to_str().unwrap();
+    let all = samples(&recording);
+    let expected = sorted(&recording, &at("out"), &[]);
+    assert!(
+        manifest(&at("out"))["n_spikes"].as_u64() > Some(0),
+        "nothing to compare"
+    );
+
+    // The path of the samples in a folder opens the folder.
+    assert_same(
+        &expected,
+        &sorted(&recording.join("recording.bin"), &at("out-of-bin"), &[]),
+        "recording.bin",
+    );
+
+    let bare = at("bare.dat");
+    let header = vec![7u8; 100];
+    std::fs::write(&bare, [header, bytes_of(&all)].concat()).unwrap();
+    let options = [
+        "--sampling-frequency",
+        "30000",
+        "--n-channels",
+        "4",
+        "--dtype",
+        "int16",
+        "--gain-uv",
+        "0.195",
+    ];
+    let options = [&options[..], &["--offset-bytes", "100", "--probe", probe]].concat();
+    assert_same(
+        &expected,
+        &sorted(&bare, &at("out-of-bare"), &options),
+        "bare binary",
+    );
+
+    let swapped = at("swapped.dat");
+    std::fs::write(
+        &swapped,
+        all.iter()
+            .flat_map(|sample| sample.to_be_bytes())
+            .collect::<Vec<u8>>(),
+    )
+    .unwrap();
+    let options = [
+        "--sampling-frequency",
+        "30000",
+        "--n-channels",
+        "4",
+        "--dtype",
+        ">i2",
+        "--gain-uv",
+        "0.195",
+    ];
+    let options = [&options[..], &["--probe", probe]].concat();
+    assert_same(
+        &expected,
+        &sorted(&swapped, &at("out-of-swapped"), &options),
+        "big-endian bare binary",
+    );
+
+    let spikeglx = write_spikeglx(&at("run_g0"), &all, &positions(&recording));
+    assert_same(
+        &expected,
+        &sorted(&spikeglx, &at("out-of-spikeglx"), &[]),
+        "SpikeGLX",
+    );
+
+    let blackrock = at("array.ns6");
+    write_blackrock(&blackrock, &all);
+    assert_same(
+        &expected,
+        &sorted(&blackrock, &at("out-of-blackrock"), &["--probe", probe]),
+        "Blackrock",
+    );
+
+    let spikeinterface = at("spikeinterface");
+    write_spikeinterface(&spikeinterface, &all, &recording.join("probe.json"));
+    assert_same(
+        &expected,
+        &sorted(&spikeinterface, &at("out-of-spikeinterface"), &[]),
+        "SpikeInterface folder",
+    );
+
+    // Last, since it changes the folder: the same numbers as floats.
+    let floats: Vec<u8> = all
+        .iter()
+        .flat_map(|&sample| f32::from(sample).to_le_bytes())
+        .collect();
+    write_samples(&recording, N_CHANNELS, &floats, "float32", 4);
+    assert_same(
+        &expected,
+        &sorted(&recording, &at("out-of-floats"), &[]),
+        "float32",
+    );
+}
+
+#[test]
+fn a_truncated_spikeglx_file_is_refused_and_the_sync_word_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let all = samples(&recording);
+    let path = write_spikeglx(&folder.path().join("run_g0"), &all, &positions(&recording));
+    let info = json(
+        &run(somata().arg("info").arg(&path).arg("--json"))
+            .succeeds()
+            .stdout,
+    );
+    assert_eq!(info["format"], "SpikeGLX");
+    assert_eq!(
+        (&info["n_channels"], &info["probe"]["n_contacts"]),
+        (&json!(4), &json!(4))
+    );
+
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 10]).unwrap();
+    let out = folder.path().join("out");
+    run(&mut sort(&path, &out)).fails(3, &["ap.bin", "truncated"], &["copy"]);
+    crate::run::nothing_left(&out);
+
+    std::fs::remove_file(path.with_extension("meta")).unwrap();
+    run(&mut sort(&path, &out)).fails(3, &["ap.bin"], &[]);
+}
+
+#[test]
+fn pauses_of_a_recording_are_told_and_its_clock_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let probe = recording.join("probe.json");
+    let all = samples(&recording);
+    let path = folder.path().join("paused.ns6");
+    let half = all.len() / 2;
+    let packets = [
+        blackrock_packet(0, &all[..half]),
+        blackrock_packet(10 * RATE_HZ as u32, &all[half..]),
+    ]
+    .concat();
+    std::fs::write(&path, [blackrock_header(), packets].concat()).unwrap();
+    let out = folder.path().join("out");
+    let ran = run(sort(&path, &out).arg("--probe").arg(probe)).succeeds();
+    assert!(
+        ran.stderr
+            .lines()
+            .any(|line| line.starts_with("warning: ") && line.contains("pause")),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(manifest(&out)["recording"]["n_segments"], 2);
+    let segments = std::fs::read_to_string(out.join("segments.csv")).unwrap();
+    let starts: Vec<f64> = segments
+        .lines()
+        .skip(1)
+        .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(starts, [0.0, 10.0]);
+}
+
+/// A run of a Neuropixels 2.0 probe with four saved channels and the sync word, at the given places.
+fn write_spikeglx(folder: &Path, samples: &[i16], positions: &[[f64; 2]]) -> PathBuf {
+    std::fs::create_dir(folder).unwrap();
+    let path = folder.join("run_g0_t0.imec0.ap.bin");
+    let frames = samples.as_chunks::<N_CHANNELS>().0;
+    let with_sync: Vec<i16> = frames
+        .iter()
+        .enumerate()
+        .flat_map(|(t, frame)| {
+            let sync = if t % RATE_HZ < RATE_HZ / 2 { 64 } else { 0 };
+            frame.iter().copied().chain([sync])
+        })
+        .collect();
+    std::fs::write(&path, bytes_of(&with_sync)).unwrap();
+    // The range that gives the simulator's gain: range / steps / amplifier's gain.
+    let range_v = GAIN_UV * 1e-6 * 8192.0 * 80.0;
+    let mut meta = format!(
+        "typeThis=imec\nimDatPrb_pn=NP2010\nimDatPrb_type=24\nimSampRate={RATE_HZ}\nimAiRangeMax={range_v}\nimAiRangeMin=-{range_v}\n\
+         imMaxInt=8192\nimChan0apGain=80\nacqApLfSy=384,0,1\nsnsApLfSy={N_CHANNELS},0,1\nnSavedChans={}\n\
+         snsSaveChanSubset=0:{},384\nfirstSample=0\nfileSizeBytes={}\n~snsGeomMap=(NP2010,1,0,70)",
+        N_CHANNELS + 1,
+        N_CHANNELS - 1,
+        with_sync.len() * 2,
+    );
+    for [x, y] in positions {
+        write!(meta, "(0:{x}:{y}:1)").unwrap();
+    }
+    meta.push('\n');
+    std::fs::write(path.with_extension("meta"), meta).unwrap();
+    path
+}
+
+/// A Blackrock file of specification 2.3, electrodes 1 to 4, in one packet.
+fn write_blackrock(path: &Path, samples: &[i16]) {
+    std::fs::write(
+        path,
+        [blackrock_header(), blackrock_packet(0, samples)].concat(),
+    )
+    .unwrap();
+}
+
+/// The headers; 20,000 steps are 3,900 µV, which is the simulator's gain.
+fn blackrock_header() -> Vec<u8> {
+    let padded = |text: &str, length: usize| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.resize(length, 0);
+        bytes
+    };
+    let mut header = b"NEURALCD\x02\x03".to_vec();
+    header.extend((314 + 66 * N_CHANNELS as u32).to_le_bytes());
+    header.extend(padded("30 kS/s", 16));
+    header.extend(padded("somata's test", 256));
+    header.extend(1u32.to_le_bytes()); // period
+    header.extend((RATE_HZ as u32).to_le_bytes()); // clock
+    for part in [2026u16, 11, 2, 24, 3, 0, 0, 0] {
+        header.extend(part.to_le_bytes());
+    }
+    header.extend((N_CHANNELS as u32).to_le_bytes());
+    assert_eq!(header.len(), 314);
+    for electrode in 1..=N_CHANNELS as u16 {
+        header.extend(b"CC");
+        header.extend(electrode.to_le_bytes());
+        header.extend(padded(&format!("chan{electrode}"), 16));
+        header.extend([0, electrode as u8]);
+        for limit in [-20_000i16, 20_000, -3900, 3900] {
+            header.extend(limit.to_le_bytes());
+        }
+        header.extend(padded("uV", 16));
+        for (corner_mhz, order, kind) in [(300u32, 4u32, 1u16), (7_500_000, 3, 1)] {
+            header.extend(corner_mhz.to_le_bytes());
+            header.extend(order.to_le_bytes());
+            header.extend(kind.to_le_bytes());
+        }
+    }
+    header
+}
+
+fn blackrock_packet(time: u32, samples: &[i16]) -> Vec<u8> {
+    let mut packet = vec![1u8];
+    packet.extend(time.to_le_bytes());
+    packet.extend((samples.len() as u32 / N_CHANNELS as u32).to_le_bytes());
+    packet.extend(bytes_of(samples));
+    packet
+}
+
+/// What `recording.save(folder=…)` leaves, as far as it is needed.
+fn write_spikeinterface(folder: &Path, samples: &[i16], probe: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("traces_cached_seg0.raw"), bytes_of(samples)).unwrap();
+    std::fs::copy(probe, folder.join("probe.json")).unwrap();
+    std::fs::write(folder.join("binary.json"), "{}").unwrap();
+    change_json(&folder.join("binary.json"), |json| {
+        *json = json!({
+            "class": "spikeinterface.core.binaryrecordingextractor.BinaryRecordingExtractor",
+            "version": "0.105.3",
+            "kwargs": {
+                "file_paths": ["traces_cached_seg0.raw"],
+                "sampling_frequency": RATE_HZ as f64,
+                "num_channels": N_CHANNELS,
+                "dtype": "<i2",
+                "time_axis": 0,
+                "file_offset": 0,
+                "gain_to_uV": [GAIN_UV; N_CHANNELS],
+                "offset_to_uV": [0.0; N_CHANNELS],
+            },
+            "relative_paths": true,
+        });
+    });
+}

@@ -1,0 +1,245 @@
+//! What the commands that only look print, and that they change nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{
+    data::{simulate, tetrode},
+    run::{json, manifest, run, somata, sort},
+};
+
+#[test]
+fn help_and_version_name_every_command() {
+    let help = run(somata().arg("--help")).succeeds();
+    assert_eq!(help.stderr, "");
+    for command in [
+        "demo", "sort", "simulate", "validate", "compare", "info", "devices", "params",
+    ] {
+        assert!(
+            help.stdout
+                .lines()
+                .any(|line| line.trim_start().starts_with(command)),
+            "{command}:\n{}",
+            help.stdout
+        );
+        let own = run(somata().args([command, "--help"])).succeeds().stdout;
+        assert!(own.contains("Usage: somata"), "{own}");
+    }
+    let version = run(somata().arg("--version")).succeeds().stdout;
+    assert_eq!(version, format!("somata {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_wrong_command_line_is_told_before_anything_is_done() {
+    run(&mut somata())
+        .code
+        .map_or_else(|| panic!("ended by a signal"), |code| assert_eq!(code, 2));
+    run(somata().arg("srot")).fails_at_parsing("srot");
+    run(somata().args(["sort", "somewhere"])).fails_at_parsing("--out");
+    run(somata().args(["sort", "somewhere", "--out", "x", "--thread", "2"]))
+        .fails_at_parsing("--threads");
+    run(somata().args(["sort", "somewhere", "--out", "x", "--threads", "two"]))
+        .fails_at_parsing("two");
+}
+
+#[test]
+fn info_says_what_a_recording_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = simulate(
+        folder.path(),
+        &["--kind", "two-shank", "--channels", "8", "--seconds", "0.5"],
+    );
+    let text = run(somata().arg("info").arg(&recording)).succeeds().stdout;
+    for part in [
+        "somata folder",
+        "15000 samples at 30000 Hz",
+        "8 of int16",
+        "0.195 µV",
+        "8 contacts on 2 shank",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+    let info = json(
+        &run(somata().arg("info").arg(&recording).arg("--json"))
+            .succeeds()
+            .stdout,
+    );
+    assert_eq!(
+        (&info["n_channels"], &info["n_samples"]),
+        (&Value::from(8), &Value::from(15000))
+    );
+    assert_eq!(info["probe"]["n_shanks"], 2);
+    assert_eq!(info["warnings"], Value::Array(Vec::new()));
+
+    std::fs::remove_file(recording.join("probe.json")).unwrap();
+    let text = run(somata().arg("info").arg(&recording)).succeeds().stdout;
+    assert!(text.contains("--probe"), "{text}");
+    run(somata().arg("info").arg(folder.path().join("nowhere"))).fails(
+        3,
+        &["nowhere"],
+        &["check the path"],
+    );
+}
+
+#[test]
+fn devices_always_lists_the_processor() {
+    let text = run(somata().arg("devices")).succeeds().stdout;
+    assert!(text.starts_with("cpu  "), "{text}");
+    assert!(text.contains("`--device auto` takes: "), "{text}");
+    let devices = json(&run(somata().args(["devices", "--json"])).succeeds().stdout);
+    for adapter in devices["adapters"].as_array().expect("a list") {
+        assert!(
+            adapter["name"].is_string() && adapter["is_software"].is_boolean(),
+            "{adapter}"
+        );
+    }
+    // A software adapter is never taken unless asked for.
+    let all_software = devices["adapters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .all(|adapter| adapter["is_software"] == true);
+    let auto = devices["auto"].as_str().expect("a sentence");
+    assert!(!all_software || auto.starts_with("cpu"), "{auto}");
+}
+
+#[test]
+fn params_lists_each_parameter_once_with_unit_and_range() {
+    let list = json(&run(somata().args(["params", "--json"])).succeeds().stdout);
+    let list = list.as_array().expect("a list");
+    let names: BTreeSet<String> = list
+        .iter()
+        .map(|one| format!("{}.{}", one["stage"], one["name"]))
+        .collect();
+    assert_eq!(names.len(), list.len());
+    let text = run(somata().arg("params")).succeeds().stdout;
+    for one in list {
+        for key in ["kind", "default", "unit", "help"] {
+            assert!(one[key].is_string(), "{one}");
+        }
+        assert!(
+            !one["help"].as_str().unwrap().is_empty()
+                && one["range"].as_array().unwrap().len() == 2,
+            "{one}"
+        );
+        let shown = format!(
+            "\n{} = {}",
+            one["name"].as_str().unwrap(),
+            one["default"].as_str().unwrap()
+        );
+        assert!(text.contains(&shown), "`{shown}` is not in:\n{text}");
+        assert!(
+            text.contains(&format!("[{}]", one["stage"].as_str().unwrap())),
+            "{text}"
+        );
+    }
+    let page = run(somata().args(["params", "--markdown"]))
+        .succeeds()
+        .stdout;
+    assert!(page.starts_with("# Parameters\n"), "{page}");
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let out = folder.path().join("out");
+    let ran = run(sort(&recording, &out).args([
+        "--dry-run",
+        "--set",
+        "matching.rounds=2",
+        "--threads",
+        "1",
+    ]))
+    .succeeds();
+    let plan = json(&ran.stdout);
+    let stages: Vec<&str> = plan["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| stage.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        stages,
+        [
+            "survey",
+            "detection",
+            "motion",
+            "templates 1",
+            "matching 1",
+            "templates 2",
+            "last matching",
+            "curation"
+        ]
+    );
+    assert_eq!(
+        (&plan["n_channels"], &plan["threads"]),
+        (&Value::from(4), &Value::from(1))
+    );
+    assert!(plan["memory_bytes"].as_u64().unwrap() > 0 && plan["disk_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(plan["parameters"]["matching"]["rounds"], 2);
+    let left: Vec<_> = folder
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["recording"]);
+}
+
+#[test]
+fn json_and_events_are_for_machines_and_the_log_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let (out, events) = (
+        folder.path().join("out"),
+        folder.path().join("events.jsonl"),
+    );
+    let ran = run(sort(&recording, &out)
+        .arg("--json")
+        .arg("--events")
+        .arg(&events))
+    .succeeds();
+    assert_eq!(json(&ran.stdout), manifest(&out));
+    let lines: Vec<Value> = std::fs::read_to_string(&events)
+        .unwrap()
+        .lines()
+        .map(json)
+        .collect();
+    let stages = |kind: &str| -> Vec<&str> {
+        lines
+            .iter()
+            .filter(|line| line["event"] == kind)
+            .map(|line| line["stage"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(stages("stage_started"), stages("stage_done"));
+    assert_eq!(stages("stage_started").first(), Some(&"survey"));
+    let log = std::fs::read_to_string(out.join("log.txt")).unwrap();
+    assert!(
+        stages("stage_done").iter().all(|stage| log.contains(stage)),
+        "{log}"
+    );
+
+    // What a scheduler reads: how, from what, with what.
+    let manifest = manifest(&out);
+    assert_eq!(manifest["somata"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(manifest["recording"]["n_channels"], 4);
+    assert_eq!(manifest["parameters"]["clustering"]["min_spikes"], 15);
+    assert!(
+        manifest["parameters"]["matching"]["sweeps"].is_u64(),
+        "defaults are written too"
+    );
+    assert!(
+        manifest["inputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|input| input["bytes"].as_u64() > Some(0))
+    );
+    assert!(
+        !folder.path().join("out.work").exists(),
+        "the work folder goes after success"
+    );
+}

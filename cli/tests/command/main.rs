@@ -1,0 +1,13 @@
+//! The command, as a user or a scheduler sees it: exit code, stdout, stderr and what is left on the disk.
+//!
+//! Every test runs the real binary in a temporary folder, on data that the binary simulates or the test writes. Sorts
+//! run on the CPU, so that results do not depend on the machine. One test binary, because linking costs more than
+//! running.
+
+mod bad_input;
+mod data;
+mod formats;
+mod info_devices_params;
+mod run;
+mod same_answer;
+mod scores;
