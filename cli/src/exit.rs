@@ -121,6 +121,7 @@ impl From<EngineError> for Failure {
                 };
                 Self::new(code, error.to_string()).hint(hint)
             }
+            EngineError::Panicked(_) => Self::new(ExitCode::Unexpected, error.to_string()),
             EngineError::Cancelled => Self::new(ExitCode::Interrupted, error.to_string()),
         }
     }

@@ -32,6 +32,9 @@ pub enum EngineError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A computing thread panicked: a bug.
+    #[error("the stage `{0}` failed unexpectedly")]
+    Panicked(String),
     /// The run was asked to stop; what was finished is in the work folder.
     #[error("stopped on request")]
     Cancelled,

@@ -628,7 +628,7 @@ fn a_place_that_cannot_be_written() {
     let ran = run(&mut sort(&recording, &file.join("out")));
     ran.fails(4, &["file"], &["folder"]);
     let ran = run(sort(&recording, &out).arg("--work").arg(file.join("work")));
-    ran.fails(4, &["file"], &["folder"]);
+    ran.fails(4, &["file"], &["--work"]);
     nothing_left(&out);
 }
 

@@ -157,7 +157,7 @@ fn a_truncated_spikeglx_file_is_refused_and_the_sync_word_is_left_out() {
     crate::run::nothing_left(&out);
 
     std::fs::remove_file(path.with_extension("meta")).unwrap();
-    run(&mut sort(&path, &out)).fails(3, &["ap.bin"], &[]);
+    run(&mut sort(&path, &out)).fails(3, &["ap.meta", "does not exist"], &["check the path"]);
 }
 
 #[test]
@@ -295,8 +295,8 @@ fn write_spikeinterface(folder: &Path, samples: &[i16], probe: &Path) {
                 "dtype": "<i2",
                 "time_axis": 0,
                 "file_offset": 0,
-                "gain_to_uV": [GAIN_UV; N_CHANNELS],
-                "offset_to_uV": [0.0; N_CHANNELS],
+                "gain_to_uV": vec![GAIN_UV; N_CHANNELS],
+                "offset_to_uV": vec![0.0; N_CHANNELS],
             },
             "relative_paths": true,
         });

@@ -9,7 +9,7 @@ stage_parameters! {
     /// From raw samples to whitened data.
     "preprocessing" Preprocessing {
         /// Cut-off of the zero-phase high-pass filter.
-        highpass_hz: f64 = 300.0, "Hz", 10.0, 5000.0;
+        highpass_hz: f64 = 300.0, "Hz", 100.0, 5000.0;
         /// Subtract the median over the channels of a shank from every sample.
         common_reference: bool = true, "", false, true;
         /// Undo the sampling skew of multiplexed ADCs where the recording tells it.

@@ -65,8 +65,22 @@ impl Checkpoints {
         stage: &str,
         compute: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        self.stage_if(control, stage, |_| true, compute)
+    }
+
+    /// As [`Checkpoints::stage`], but a stored result that is not `usable` is made again.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::stage`].
+    pub fn stage_if<T: Serialize + DeserializeOwned>(
+        &self,
+        control: &Control,
+        stage: &str,
+        usable: impl FnOnce(&T) -> bool,
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         control.stage(stage, || {
-            if let Some(value) = self.load(stage) {
+            if let Some(value) = self.load(stage).filter(usable) {
                 return Ok((value, true));
             }
             let value = compute()?;

@@ -189,8 +189,7 @@ impl Run<'_> {
                     .map(|(sample, row)| (sample, id as u32, row)),
             );
         }
-        // Rows stay in the order of the feature file; times may step back by a few samples where units overlap.
-        rows.sort_by_key(|&(_, _, row)| row);
+        rows.sort_unstable();
         for &(sample, id, row) in &rows {
             result.spike_samples.push(sample);
             result.spike_units.push(id);

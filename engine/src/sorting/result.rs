@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read},
+    io::{Read, Seek, SeekFrom},
     path::PathBuf,
 };
 
@@ -122,21 +122,43 @@ impl SortingResult {
             return Ok(());
         };
         let length = file.n_neighbours * file.n_components;
-        let open =
-            File::open(&file.path).map_err(|source| work_error("read", &file.path, source))?;
-        let mut reader = BufReader::with_capacity(1 << 20, open);
+        let failed = |source| work_error("read", &file.path, source);
+        let mut reader = File::open(&file.path).map_err(failed)?;
         let mut row = vec![0.0f32; length];
-        let mut next = 0u64;
-        // Rows are ascending, so dropped spikes are skipped by reading over them.
+        // Rows are nearly in order, so a window of the file serves many spikes.
+        let bytes = length * size_of::<f32>();
+        let mut window: Vec<u8> = Vec::new();
+        let mut window_start = 0u64;
         for &wanted in &self.spike_rows {
-            while next <= wanted {
-                reader
-                    .read_exact(bytemuck::cast_slice_mut(&mut row))
-                    .map_err(|source| work_error("read", &file.path, source))?;
-                next += 1;
+            let at = wanted * bytes as u64;
+            let end = at + bytes as u64;
+            if at < window_start || end > window_start + window.len() as u64 {
+                window_start = at.saturating_sub(64 * bytes as u64);
+                window.resize(4096 * bytes, 0);
+                let read = read_up_to(&mut reader, window_start, &mut window).map_err(failed)?;
+                window.truncate(read);
+                if end > window_start + read as u64 {
+                    return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+                }
             }
+            let from = (at - window_start) as usize;
+            bytemuck::cast_slice_mut::<f32, u8>(&mut row)
+                .copy_from_slice(&window[from..from + bytes]);
             use_features(&row)?;
         }
         Ok(())
     }
+}
+
+/// Fills as much of `buffer` as the file has from `start` on.
+fn read_up_to(file: &mut File, start: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read(&mut buffer[read..])? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    Ok(read)
 }

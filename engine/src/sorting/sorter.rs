@@ -56,6 +56,21 @@ pub struct SortOptions<'a> {
     pub blocks_together: Option<usize>,
 }
 
+/// Longest template, samples.
+const MAX_TAPS: usize = 256;
+/// Lowest sampling rate at which a spike has a shape.
+const MIN_RATE_HZ: f64 = 5000.0;
+
+/// Samples of a template.
+fn taps(parameters: &SortingParameters, sampling_frequency_hz: f64) -> Taps {
+    let samples = |ms: f64| (ms * sampling_frequency_hz / 1000.0).round() as usize;
+    let before = samples(parameters.templates.before_ms);
+    Taps {
+        n: before + samples(parameters.templates.after_ms),
+        before,
+    }
+}
+
 /// What the survey learned.
 #[derive(Deserialize, Serialize)]
 struct Learned {
@@ -108,6 +123,30 @@ pub fn sort(
                 info.duration_s()
             ),
             hint: "sorting needs at least 0.1 s".into(),
+        });
+    }
+    let run_taps = taps(parameters, info.sampling_frequency_hz);
+    if run_taps.n > MAX_TAPS {
+        return Err(EngineError::Input {
+            what: format!(
+                "templates of {} samples are longer than the {MAX_TAPS} that matching takes",
+                run_taps.n
+            ),
+            hint: format!(
+                "at {} Hz set `templates.before_ms` and `templates.after_ms` to {:.1} ms together at most",
+                info.sampling_frequency_hz,
+                1000.0 * MAX_TAPS as f64 / info.sampling_frequency_hz
+            ),
+        });
+    }
+    let rate = info.sampling_frequency_hz;
+    if rate < MIN_RATE_HZ || parameters.preprocessing.highpass_hz > 0.4 * rate {
+        return Err(EngineError::Input {
+            what: format!(
+                "spikes cannot be sorted at {rate} Hz with a high-pass at {} Hz",
+                parameters.preprocessing.highpass_hz
+            ),
+            hint: format!("sorting needs {MIN_RATE_HZ} Hz and a cut-off below 0.4 of the rate"),
         });
     }
     let dependencies = [
@@ -268,9 +307,16 @@ impl Run<'_> {
                 let (table, n_neighbours) = padded(&geometry.nearest(length), |c| c as u32);
                 let last = self.matchers(&templates, shapes, &table, &stage)?;
                 let path = feature_path(self.options.work, self.checkpoints.key());
-                let finished = self.checkpoints.stage(control, "last matching", || {
-                    self.match_last(&last, &stage, &table, &path, shapes.n_components())
-                })?;
+                // The spikes are only of use with their features.
+                let bytes = (4 * n_neighbours * shapes.n_components()) as u64;
+                let whole = |finished: &Finished| {
+                    std::fs::metadata(&path)
+                        .is_ok_and(|file| file.len() == finished.spikes.len() as u64 * bytes)
+                };
+                let finished =
+                    self.checkpoints.stage_if(control, "last matching", whole, || {
+                        self.match_last(&last, &stage, &table, &path, shapes.n_components())
+                    })?;
                 result.features = Some(FeatureFile {
                     path,
                     n_neighbours,
@@ -286,12 +332,7 @@ impl Run<'_> {
     }
 
     pub(super) fn taps(&self) -> Taps {
-        let samples = |ms: f64| (ms * self.fs / 1000.0).round() as usize;
-        let before = samples(self.parameters.templates.before_ms);
-        Taps {
-            n: before + samples(self.parameters.templates.after_ms),
-            before,
-        }
+        taps(self.parameters, self.fs)
     }
 
     pub(super) fn n_samples(&self) -> u64 {
@@ -392,12 +433,16 @@ impl Run<'_> {
         let noise_uv = (0..channels.len())
             .map(|c| bad_channels::deviation(survey.channel(c)))
             .collect();
-        let matrix = whitening::estimate(
+        let mut matrix = whitening::estimate(
             &survey,
             &geometry,
             parameters.preprocessing.whitening_radius_um,
         );
         let shapes = shapes::learn(&survey, &matrix, &parameters.detection, self.fs);
+        if let Some(shapes) = &shapes {
+            let (taps, before) = (shapes.n_taps, shapes.before);
+            whitening::scale_to_spike_band(&survey, &mut matrix, &shapes.prototypes, taps, before);
+        }
         Ok(Learned {
             bad,
             noise_uv,

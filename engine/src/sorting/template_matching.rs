@@ -310,6 +310,7 @@ impl Matcher {
             .flat_map(|unit| unit.waveform.clone())
             .collect();
         let precision = (1.0 / (matching.amplitude_sigma * matching.amplitude_sigma)) as f32;
+        let reach = (4 * taps.n).min(MARGIN_SAMPLES - taps.n);
         let pursue = MatchTemplatesParams {
             n_blocks: 0,
             n_samples: WINDOW_SAMPLES as u32,
@@ -322,8 +323,8 @@ impl Matcher {
             sweeps: matching.sweeps,
             jitter: samples(matching.jitter_ms),
             // Spikes are looked for well into the margins, so that those that reach into the block are known.
-            first: (MARGIN_SAMPLES - taps.before - 4 * taps.n) as u32,
-            last: (WINDOW_SAMPLES - MARGIN_SAMPLES - taps.before + 4 * taps.n) as u32,
+            first: (MARGIN_SAMPLES - taps.before - reach) as u32,
+            last: (WINDOW_SAMPLES - MARGIN_SAMPLES - taps.before + reach) as u32,
             capacity: 0,
             n_tiles: (WINDOW_SAMPLES as u32).div_ceil(MATCH_TILE),
         };

@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
+    time::Duration,
 };
 
 use super::{
@@ -59,12 +61,19 @@ impl Pass<'_> {
         let chunk_receiver = Mutex::new(chunk_receiver);
         let (result_sender, result_receiver) =
             mpsc::sync_channel::<(usize, Vec<Block>, Result<Vec<T>>)>(2 * lanes);
-        let (stop, work, chunk_receiver) = (&stop, &work, &chunk_receiver);
+        let drained = AtomicUsize::new(0);
+        let (stop, drained, work, chunk_receiver) = (&stop, &drained, &work, &chunk_receiver);
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for (position, group) in blocks.chunks(self.blocks_together.max(1)).enumerate() {
                     if stop.load(Ordering::Relaxed) {
                         return;
+                    }
+                    // Stay close ahead of what is drained, however long one chunk takes.
+                    while position > drained.load(Ordering::Relaxed) + 4 * lanes
+                        && !stop.load(Ordering::Relaxed)
+                    {
+                        std::thread::sleep(Duration::from_millis(1));
                     }
                     let mut raw = vec![0u32; words * group.len()];
                     let read = group
@@ -96,7 +105,11 @@ impl Pass<'_> {
                                 result_sender.send((usize::MAX, Vec::new(), Err(error)))
                             }
                             Ok(Ok(mut chunk)) => {
-                                let result = self.control.check().and_then(|()| work(&mut chunk));
+                                // A panic in one thread must end the run, not leave the others waiting.
+                                let result = self.control.check().and_then(|()| {
+                                    catch_unwind(AssertUnwindSafe(|| work(&mut chunk)))
+                                        .unwrap_or_else(|_| Err(EngineError::Panicked(stage.into())))
+                                });
                                 result_sender.send((chunk.position, chunk.blocks, result))
                             }
                         };
@@ -122,6 +135,7 @@ impl Pass<'_> {
                 }
                 while let Some((chunk_blocks, values)) = waiting.remove(&next) {
                     next += 1;
+                    drained.store(next, Ordering::Relaxed);
                     done += chunk_blocks.len();
                     for (block, value) in chunk_blocks.iter().zip(values) {
                         if outcome.is_ok() {

@@ -106,7 +106,7 @@ fn principal_axes(events: &[SpikeEvent], max_dimensions: usize) -> (Vec<f64>, us
         .iter()
         .filter(|&&value| value > edge)
         .count()
-        .clamp(2.min(d), max_dimensions.min(d));
+        .clamp(2.min(d), max_dimensions.max(2).min(d));
     let mut points = vec![0.0; n * kept];
     for (i, row) in rows.iter().enumerate() {
         for k in 0..kept {

@@ -22,8 +22,10 @@ use crate::{
 
 /// Variance that is not shared between contacts, relative to the field's.
 const NUGGET: f64 = 0.01;
-/// Displacements this near share one set of templates, µm.
+/// Displacements this near share one set of templates, µm; further where there would be too many sets.
 const BIN_UM: f64 = 3.0;
+/// Sets of templates at most: each takes memory for all products of templates.
+const MAX_GROUPS: usize = 24;
 /// Moved rows of a template whose norm is below this share of the largest are left out.
 const KEEP_SHARE: f64 = 0.01;
 
@@ -147,30 +149,35 @@ impl Correction {
         }
     }
 
-    /// Groups blocks whose displacement (in the middle of the probe) is alike: the group of each block of the grid, and
-    /// the blocks of each group.
+    /// Groups blocks whose displacements (in every depth window) are alike: the group of each block of the grid, and the
+    /// blocks of each group.
     pub fn groups(&self, blocks: &[Block]) -> (Vec<usize>, Vec<Vec<Block>>) {
-        let depths: Vec<f64> = self
-            .geometry
-            .contacts
-            .iter()
-            .map(|contact| contact.y_um)
-            .collect();
-        let middle = depths.iter().sum::<f64>() / depths.len().max(1) as f64;
-        let bin = |block: &Block| (self.displacement_um(block, middle) / BIN_UM).round() as i64;
-        let mut bins: Vec<i64> = blocks.iter().map(bin).collect();
-        bins.sort_unstable();
-        bins.dedup();
-        let mut groups = vec![Vec::new(); bins.len()];
-        let group_of: Vec<usize> = blocks
-            .iter()
-            .map(|block| {
-                let group = bins.binary_search(&bin(block)).expect("collected above");
-                groups[group].push(*block);
-                group
-            })
-            .collect();
-        (group_of, groups)
+        let mut width_um = BIN_UM;
+        loop {
+            let key = |block: &Block| -> Vec<i64> {
+                let depths = self.motion.depth_um.iter();
+                depths
+                    .map(|&depth| (self.displacement_um(block, depth) / width_um).round() as i64)
+                    .collect()
+            };
+            let mut keys: Vec<Vec<i64>> = blocks.iter().map(key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            if keys.len() > MAX_GROUPS {
+                width_um *= 1.25;
+                continue;
+            }
+            let mut groups = vec![Vec::new(); keys.len()];
+            let group_of: Vec<usize> = blocks
+                .iter()
+                .map(|block| {
+                    let group = keys.binary_search(&key(block)).expect("collected above");
+                    groups[group].push(*block);
+                    group
+                })
+                .collect();
+            return (group_of, groups);
+        }
     }
 
     /// Templates as the contacts see them in a group of blocks.

@@ -67,7 +67,8 @@ impl FrontEnd {
         };
         let mut group_start = vec![0u32];
         let mut group_channel = Vec::new();
-        for shank in geometry.shanks() {
+        // The median of one or two channels is the signal itself: nothing would be left of it.
+        for shank in geometry.shanks().into_iter().filter(|shank| shank.len() > 2) {
             group_channel.extend(shank.iter().map(|&c| c as u32));
             group_start.push(group_channel.len() as u32);
         }
@@ -160,8 +161,7 @@ impl FrontEnd {
             },
             &[x],
         );
-        // The median of one or two channels is the signal itself: nothing would be left.
-        if self.common_reference && n_channels > 2 {
+        if self.common_reference && self.n_groups > 0 {
             let (start, channel) = (
                 commands.resident(&self.group_start),
                 commands.resident(&self.group_channel),

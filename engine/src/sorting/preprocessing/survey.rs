@@ -32,27 +32,26 @@ pub fn choose(
     sampling_frequency_hz: f64,
     n_channels: usize,
 ) -> (Vec<Block>, usize) {
-    let longest = grid
-        .blocks
-        .iter()
-        .map(|block| block.n_samples)
-        .max()
-        .unwrap_or(0);
-    // Only whole blocks: a short last block would make pieces of unequal length.
+    // Pieces are of equal length, so that of many short segments the typical one counts and not the longest.
+    let mut lengths: Vec<usize> = grid.blocks.iter().map(|block| block.n_samples).collect();
+    lengths.sort_unstable();
+    let typical = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
     let whole: Vec<Block> = grid
         .blocks
         .iter()
-        .filter(|block| block.n_samples == longest)
+        .filter(|block| block.n_samples >= typical)
         .copied()
         .collect();
+    // Few channels see few spikes: more of the recording costs little there.
+    let seconds = seconds.max(240.0 / n_channels.max(1) as f64);
     let wanted = ((seconds * sampling_frequency_hz) as usize)
         .min(MAX_BYTES / 4 / n_channels.max(1))
-        .max(longest);
-    let piece = longest.min(8192);
+        .max(typical);
+    let piece = typical.min(8192);
     let n_pieces = wanted.div_ceil(piece).max(1);
     if n_pieces >= whole.len() {
         // Few blocks: more of each.
-        let piece = longest.min(wanted.div_ceil(whole.len().max(1)).div_ceil(64) * 64);
+        let piece = typical.min(wanted.div_ceil(whole.len().max(1)).div_ceil(64) * 64);
         return (whole, piece);
     }
     let chosen = (0..n_pieces)

@@ -62,14 +62,57 @@ pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32
             if count > 1000 {
                 (sum / count as f64).sqrt() as f32
             } else {
-                deviation(&x).max(f32::MIN_POSITIVE)
+                deviation(&x)
             }
         })
         .collect();
     for (row, scale) in matrix.chunks_exact_mut(n_channels).zip(scale) {
-        row.iter_mut().for_each(|w| *w /= scale);
+        scale_row(row, scale);
     }
     matrix
+}
+
+/// Divides a row by its noise; a channel without any (dead, or no survey) gets no weight at all.
+fn scale_row(row: &mut [f32], scale: f32) {
+    if scale > 0.0 && scale.is_finite() && row.iter().all(|w| w.is_finite()) {
+        row.iter_mut().for_each(|w| *w /= scale);
+    } else {
+        row.fill(0.0);
+    }
+}
+
+/// Scales the rows of a whitening matrix so that the noise is 1 where it matters: in the output of the filters with
+/// which spikes are looked for.
+///
+/// Noise of real recordings is stronger at the frequencies of spikes than its sample variance says. White noise passes
+/// filters of unit norm unchanged, so for white noise nothing changes.
+pub fn scale_to_spike_band(
+    survey: &Survey,
+    matrix: &mut [f32],
+    prototypes: &[f32],
+    n_taps: usize,
+    before: usize,
+) {
+    let n_channels = survey.n_channels;
+    matrix.par_chunks_exact_mut(n_channels).for_each(|row| {
+        let x = apply_row(survey, row);
+        let quiet = quiet_samples(&x, 4.0 * deviation(&x), n_taps / 2);
+        let (mut sum, mut count) = (0.0f64, 0usize);
+        // Every eleventh sample: neighbours say the same again.
+        for start in (0..x.len().saturating_sub(n_taps)).step_by(11) {
+            if start % survey.piece + n_taps > survey.piece || !quiet[start + before] {
+                continue;
+            }
+            for shape in prototypes.chunks_exact(n_taps) {
+                let score: f32 = shape.iter().zip(&x[start..]).map(|(a, b)| a * b).sum();
+                sum += f64::from(score) * f64::from(score);
+                count += 1;
+            }
+        }
+        if count > 1000 {
+            scale_row(row, (sum / count as f64).sqrt() as f32);
+        }
+    });
 }
 
 /// One row of the whitened survey.

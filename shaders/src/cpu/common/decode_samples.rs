@@ -8,6 +8,9 @@ use crate::{
     layout::DecodeSamplesParams,
 };
 
+/// Larger values, µV, count as not finite.
+const LARGEST_UV: f32 = 1e9;
+
 /// `raw` words `[block, block_words]` to `out` µV `[block, time, channel]`: `value * gain - offset`.
 ///
 /// `select`, `gain_uv` and `offset_uv` have one entry a kept channel. `not_finite[0]` counts replaced values.
@@ -64,7 +67,8 @@ pub fn decode_samples(
             ),
         }
         if p.sample_type == 3 {
-            for value in out.iter_mut().filter(|value| !value.is_finite()) {
+            // Sentinels such as 1e30 would overflow in the filters as surely as infinity.
+            for value in out.iter_mut().filter(|value| !(value.abs() <= LARGEST_UV)) {
                 *value = 0.0;
                 not_finite[0] += 1;
             }
