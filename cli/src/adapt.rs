@@ -46,7 +46,8 @@ impl OpenRecording {
                     "channel {c} of `{}` has a gain or offset that is not finite",
                     path.display()
                 ),
-            ));
+            )
+            .hint("repair the gains in the recording's header, or give `--gain-uv`"));
         }
         let mut identity = serde_json::to_string(&probe_identity(description)).expect("plain data");
         for file in &description.paths {
@@ -107,6 +108,22 @@ fn probe_identity(description: &RecordingDescription) -> impl serde::Serialize {
         description.gains_uv.clone(),
         description.offsets_uv.clone(),
         contacts,
+        description.sample_type.numpy_name(),
+        description.n_samples,
+        description.sample_delay.clone(),
+        description
+            .segments
+            .iter()
+            .map(|segment| (segment.start_sample, segment.n_samples))
+            .collect::<Vec<_>>(),
+        description.raw.as_ref().map(|raw| {
+            (
+                raw.offset_bytes,
+                raw.n_channels,
+                raw.dtype.clone(),
+                raw.columns.clone(),
+            )
+        }),
     )
 }
 

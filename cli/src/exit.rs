@@ -101,7 +101,20 @@ impl From<DeviceError> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Read(error) => Self::new(ExitCode::Input, error.to_string()),
+            EngineError::Read(error) => {
+                let hint = error
+                    .source
+                    .as_ref()
+                    .and_then(|source| source.downcast_ref::<IoError>())
+                    .and_then(IoError::hint);
+                Self {
+                    code: ExitCode::Input,
+                    hint: hint.or_else(|| {
+                        Some("check that the file is whole and its disk is there".into())
+                    }),
+                    message: error.to_string(),
+                }
+            }
             EngineError::Input { what, hint } => Self::new(ExitCode::Input, what).hint(hint),
             EngineError::Parameter(error) => error.into(),
             EngineError::Device(error) => error.into(),
@@ -135,6 +148,16 @@ impl From<ValidationError> for Failure {
             ValidationError::Io { action, .. } if *action != "read" => ExitCode::Output,
             _ => ExitCode::Input,
         };
-        Self::new(code, error.to_string())
+        let hint = match &error {
+            ValidationError::BadSpec { .. } => {
+                "`somata simulate recording --help` lists what can be set"
+            }
+            ValidationError::OutputExists(_) => "choose another folder, or remove this one",
+            ValidationError::Io { .. } => "check the path and its permissions",
+            ValidationError::BadFile { .. } => {
+                "give a result of `somata sort` and a recording of `somata simulate`"
+            }
+        };
+        Self::new(code, error.to_string()).hint(hint)
     }
 }

@@ -40,7 +40,20 @@ enum Command {
 
 fn main() {
     let cli = Cli::parse();
-    let outcome = match cli.command {
+    let outcome = std::panic::catch_unwind(|| run(cli.command)).unwrap_or_else(|_| {
+        Err(exit::Failure::new(
+            exit::ExitCode::Unexpected,
+            "somata stopped unexpectedly",
+        ))
+    });
+    if let Err(failure) = outcome {
+        messages::print_failure(&failure);
+        std::process::exit(failure.code as i32);
+    }
+}
+
+fn run(command: Command) -> exit::Outcome {
+    match command {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Sort(arguments) => commands::sort::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
@@ -49,9 +62,5 @@ fn main() {
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
         Command::Params(arguments) => commands::params::run(&arguments),
-    };
-    if let Err(failure) = outcome {
-        messages::print_failure(&failure);
-        std::process::exit(failure.code as i32);
     }
 }

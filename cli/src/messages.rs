@@ -39,6 +39,7 @@ impl Messages {
                         ExitCode::Output,
                         format!("could not write `{}`: {error}", path.display()),
                     )
+                    .hint("give `--events` a file in a folder that can be written, or `-`")
                 },
             )?))),
         };
@@ -105,8 +106,8 @@ impl Messages {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| to_stderr(text)),
+            None => to_stderr(text),
         }
     }
 
@@ -125,6 +126,11 @@ impl Messages {
     }
 }
 
+/// A line on stderr; a closed one is no reason to stop.
+fn to_stderr(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Prints a failure the way every command does.
 pub fn print_failure(failure: &Failure) {
     let (red, plain) = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
@@ -133,16 +139,16 @@ pub fn print_failure(failure: &Failure) {
     } else {
         ("", "")
     };
-    eprintln!(
+    to_stderr(&format!(
         "{red}error:{plain} {}",
         failure.message.trim_end_matches('.')
-    );
+    ));
     if let Some(hint) = &failure.hint {
-        eprintln!("\nhint: {hint}");
+        to_stderr(&format!("\nhint: {hint}"));
     }
     if failure.code == ExitCode::Unexpected {
-        eprintln!(
-            "\nhint: this is a bug; please attach the command line, this message and the log to an issue"
+        to_stderr(
+            "\nhint: this is a bug; please attach the command line, this message and the log to an issue",
         );
     }
 }

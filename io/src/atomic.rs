@@ -38,6 +38,7 @@ impl OutputFolder {
         if let Some(parent) = partial_path.parent() {
             fs::create_dir_all(parent).map_err(|source| IoError::write(parent, source))?;
         }
+        remove_abandoned(final_path);
         if partial_path.exists() {
             // The process ids of a killed run and of this one are equal: what it left is of no use.
             fs::remove_dir_all(&partial_path)
@@ -202,6 +203,38 @@ fn host_name() -> String {
 fn is_taken(path: &Path) -> bool {
     let is_empty_folder = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     path.symlink_metadata().is_ok() && !is_empty_folder()
+}
+
+/// Removes what runs that were killed left beside `path`: partial folders whose process is gone.
+///
+/// Where the system does not tell which processes there are, nothing is removed.
+fn remove_abandoned(path: &Path) {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return;
+    }
+    let prefix = format!(".{}.partial-", name.to_string_lossy());
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let file_name = entry.file_name();
+        let Some(process) = file_name
+            .to_str()
+            .and_then(|name| name.strip_prefix(&prefix))
+        else {
+            continue;
+        };
+        if process.parse::<u32>().is_ok() && !processes.join(process).exists() {
+            // One that cannot be removed does no harm.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// `.NAME.KIND-PID` beside `path`.

@@ -236,7 +236,7 @@ impl IoError {
             }
             IoError::Unrecognised { .. } => {
                 "give a folder with `recording.bin` and `recording.json`, a folder saved by SpikeInterface, a SpikeGLX \
-                 `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--channels` and \
+                 `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
                  `--dtype`"
                     .to_owned()
             }

@@ -52,6 +52,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
     };
     let write = |folder: &PathBuf| write_recording(&spec, folder, &mut |_| ());
     if recording_folder.exists() {
+        if !recording_folder.join("truth.npz").exists() {
+            return Err(Failure::new(
+                ExitCode::Output,
+                format!(
+                    "`{}` exists and was not made by the demo",
+                    recording_folder.display()
+                ),
+            )
+            .hint("choose another folder with `--out`"));
+        }
         std::fs::remove_dir_all(&recording_folder).map_err(|error| {
             Failure::new(
                 ExitCode::Output,

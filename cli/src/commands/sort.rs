@@ -187,8 +187,6 @@ pub fn sort_to(
         .work
         .clone()
         .unwrap_or_else(|| beside(&arguments.out, "work"));
-    // Fail now, not after an hour, when the output cannot be written.
-    let output = OutputFolder::create(&arguments.out, arguments.force)?;
     std::fs::create_dir_all(&work).map_err(|error| {
         Failure::new(
             ExitCode::Output,
@@ -200,6 +198,8 @@ pub fn sort_to(
         .hint("check the permissions of its parent, or give another with `--work`")
     })?;
     let lock = FolderLock::acquire(&work)?;
+    // Fail now, not after an hour, when the output cannot be written.
+    let output = OutputFolder::create(&arguments.out, arguments.force)?;
     let executor = adapters::open(choice, threads)?;
     // The pool can only be made once; a second sort in one process keeps the first one's threads.
     let _ = rayon::ThreadPoolBuilder::new()
@@ -298,12 +298,14 @@ pub fn parameters(run: &RunArguments) -> Outcome<SortingParameters> {
                 ExitCode::Usage,
                 format!("could not read `{}`: {error}", path.display()),
             )
+            .hint("give the path of a TOML file with parameters")
         })?;
-        let table: toml::Table = text.parse().map_err(|error| {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             Failure::new(
                 ExitCode::Usage,
-                format!("`{}` is not TOML: {error}", path.display()),
+                format!("`{}` is not TOML: {}", path.display(), error.message()),
             )
+            .hint("write `[stage]` and below it `name = value`; `somata params` lists all")
         })?;
         for (stage, values) in &table {
             let Some(values) = values.as_table() else {
@@ -339,6 +341,13 @@ fn threads(run: &RunArguments, n_channels: usize) -> Outcome<usize> {
         .ok()
         .and_then(|text| text.parse().ok());
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if run.threads == Some(0) || run.chunk_blocks == Some(0) {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "`--threads` and `--chunk-blocks` must be at least 1",
+        )
+        .hint("leave them out to use all cores"));
+    }
     let wanted = run.threads.or(slurm).unwrap_or(all).max(1);
     let Some(memory) = &run.memory else {
         return Ok(wanted);
@@ -409,7 +418,7 @@ fn existing(out: &Path, key: &str, force: bool) -> Outcome<Option<Value>> {
         if manifest["key"] == key {
             return Ok(Some(manifest));
         }
-        if force {
+        if force && manifest["kind"] == "sort" {
             return Ok(None);
         }
         return Err(Failure::new(
@@ -428,14 +437,11 @@ fn existing(out: &Path, key: &str, force: bool) -> Outcome<Option<Value>> {
         // Some schedulers make the folder before they start the command.
         return Ok(None);
     }
-    if force {
-        return Ok(None);
-    }
     Err(Failure::new(
         ExitCode::Output,
         format!("`{}` exists and is not a result of somata", out.display()),
     )
-    .hint("choose another `--out`, or replace it with `--force`"))
+    .hint("choose another `--out`; only results of somata are ever replaced"))
 }
 
 fn dry_run(

@@ -34,8 +34,12 @@ use crate::{
     error::{EngineError, Result},
     parameters::sorting::SortingParameters,
     pipeline::checkpoint::{Checkpoints, work_error},
-    recording::Recording,
-    stream::{Block, BlockGrid, Control, Pass, pass::Chunk},
+    recording::{Recording, RecordingInfo, SampleType},
+    stream::{
+        Block, BlockGrid, Control, Pass,
+        blocks::{MARGIN_SAMPLES, window_words},
+        pass::Chunk,
+    },
 };
 
 /// Memory that the sampled events' features may take, bytes.
@@ -79,6 +83,56 @@ struct Learned {
     matrix: Vec<f32>,
     shapes: Option<Shapes>,
     not_finite: u64,
+}
+
+/// What detection found.
+#[derive(Deserialize, Serialize)]
+struct Detected {
+    events: EventSample,
+    raster: estimation::Raster,
+    not_finite: NotFinite,
+}
+
+/// Values of float data that are not finite (they count as 0).
+#[derive(Default, Deserialize, Serialize)]
+struct NotFinite {
+    count: u64,
+    /// Sample and channel of the first.
+    first: Option<(u64, usize)>,
+}
+
+impl NotFinite {
+    /// Those of a block itself, without its margins.
+    fn count(info: &RecordingInfo, block: &Block, raw: &[u32]) -> Self {
+        let mut found = Self::default();
+        if info.sample_type != SampleType::F32 {
+            return found;
+        }
+        let channels = info.n_channels();
+        let own = &raw[MARGIN_SAMPLES * channels..(MARGIN_SAMPLES + block.n_samples) * channels];
+        for (i, &word) in own.iter().enumerate() {
+            if !f32::from_bits(word).is_finite() {
+                found.count += 1;
+                let at = (block.start + (i / channels) as u64, i % channels);
+                found.first.get_or_insert(at);
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, later: Self) {
+        self.count += later.count;
+        self.first = self.first.or(later.first);
+    }
+
+    fn report(&self, control: &Control) {
+        if let Some((sample, channel)) = self.first {
+            control.warn(format!(
+                "{} values of the input are not finite (NaN or infinite), the first at sample {sample} of channel {channel}; they count as 0",
+                self.count
+            ));
+        }
+    }
 }
 
 /// What one round of matching leaves for the next.
@@ -235,9 +289,15 @@ impl Run<'_> {
             self.fs,
         )?;
         let front_end = self.front_end(&result.channels, &geometry, &learned.matrix)?;
-        let (mut events, raster) = self.checkpoints.stage(control, "detection", || {
+        let Detected {
+            mut events,
+            raster,
+            not_finite,
+        } = self.checkpoints.stage(control, "detection", || {
             self.detect(&detector, &front_end, None, &geometry)
         })?;
+        result.not_finite = not_finite.count;
+        not_finite.report(control);
         let estimate: Option<Motion> = self.checkpoints.stage(control, "motion", || {
             Ok(if self.parameters.motion.correct {
                 estimation::estimate(&raster, &self.parameters.motion)
@@ -265,7 +325,7 @@ impl Run<'_> {
             events = self.checkpoints.stage(control, "corrected detection", || {
                 Ok(self
                     .detect(&detector, &front_end, correction.as_ref(), &geometry)?
-                    .0)
+                    .events)
             })?;
         }
         let stage = Stage {
@@ -314,9 +374,10 @@ impl Run<'_> {
                         .is_ok_and(|file| file.len() == finished.spikes.len() as u64 * bytes)
                 };
                 let finished =
-                    self.checkpoints.stage_if(control, "last matching", whole, || {
-                        self.match_last(&last, &stage, &table, &path, shapes.n_components())
-                    })?;
+                    self.checkpoints
+                        .stage_if(control, "last matching", whole, || {
+                            self.match_last(&last, &stage, &table, &path, shapes.n_components())
+                        })?;
                 result.features = Some(FeatureFile {
                     path,
                     n_neighbours,
@@ -350,12 +411,6 @@ impl Run<'_> {
                     .control
                     .warn(format!("{name} channels left out: {}", found.join(", ")));
             }
-        }
-        if learned.not_finite > 0 {
-            self.options.control.warn(format!(
-                "{} values of the input are not finite (NaN or infinite) in the surveyed part; they count as 0",
-                learned.not_finite
-            ));
         }
     }
 
@@ -494,16 +549,24 @@ impl Run<'_> {
         front_end: &FrontEnd,
         correction: Option<&Correction>,
         geometry: &Geometry,
-    ) -> Result<(EventSample, estimation::Raster)> {
+    ) -> Result<Detected> {
+        let info = self.recording.info();
         let mut events = self.event_sample(front_end.n_channels(), detector.feature_length());
         let mut raster =
             estimation::Raster::new(geometry, &self.parameters.motion, self.n_samples(), self.fs);
         let length = detector.feature_length();
+        let mut not_finite = NotFinite::default();
         self.pass(detector.bytes_per_block()).run(
             "detection",
             &self.grid.blocks,
             |chunk| {
-                with_capacity(&self.peak_capacity, chunk, |chunk, capacity| {
+                let bad: Vec<NotFinite> = chunk
+                    .blocks
+                    .iter()
+                    .zip(chunk.raw.chunks_exact(window_words(info)))
+                    .map(|(block, raw)| NotFinite::count(info, block, raw))
+                    .collect();
+                let peaks = with_capacity(&self.peak_capacity, chunk, |chunk, capacity| {
                     let blocks = chunk.blocks.clone();
                     let mut commands = Commands::new();
                     let (x, _) = front_end.whitened(&mut commands, chunk);
@@ -511,9 +574,11 @@ impl Run<'_> {
                         .map_or(x, |correction| correction.record(&mut commands, &blocks, x));
                     let downloads = detector.record(&mut commands, x, blocks.len(), capacity, true);
                     Ok(downloads.peaks(&mut self.options.executor.play(commands)?, &blocks))
-                })
+                })?;
+                Ok(peaks.into_iter().zip(bad).collect())
             },
-            |_, (peaks, features)| {
+            |_, ((peaks, features), bad)| {
+                not_finite.add(bad);
                 for peak in &peaks {
                     raster.add(peak);
                     events.push(peak_event(peak, &features, length));
@@ -521,7 +586,11 @@ impl Run<'_> {
                 Ok(())
             },
         )?;
-        Ok((events, raster))
+        Ok(Detected {
+            events,
+            raster,
+            not_finite,
+        })
     }
 
     /// Clusters the sampled events and averages, cleans and merges the clusters' waveforms.

@@ -108,7 +108,9 @@ impl Pass<'_> {
                                 // A panic in one thread must end the run, not leave the others waiting.
                                 let result = self.control.check().and_then(|()| {
                                     catch_unwind(AssertUnwindSafe(|| work(&mut chunk)))
-                                        .unwrap_or_else(|_| Err(EngineError::Panicked(stage.into())))
+                                        .unwrap_or_else(|_| {
+                                            Err(EngineError::Panicked(stage.into()))
+                                        })
                                 });
                                 result_sender.send((chunk.position, chunk.blocks, result))
                             }

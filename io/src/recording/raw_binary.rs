@@ -24,7 +24,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReade
             missing.push("`--sampling-frequency`".to_owned());
         }
         if options.n_channels.is_none() {
-            missing.push("`--channels`".to_owned());
+            missing.push("`--n-channels`".to_owned());
         }
         if options.dtype.is_none() {
             missing.push("`--dtype`".to_owned());

@@ -68,7 +68,11 @@ impl FrontEnd {
         let mut group_start = vec![0u32];
         let mut group_channel = Vec::new();
         // The median of one or two channels is the signal itself: nothing would be left of it.
-        for shank in geometry.shanks().into_iter().filter(|shank| shank.len() > 2) {
+        for shank in geometry
+            .shanks()
+            .into_iter()
+            .filter(|shank| shank.len() > 2)
+        {
             group_channel.extend(shank.iter().map(|&c| c as u32));
             group_start.push(group_channel.len() as u32);
         }
