@@ -22,7 +22,7 @@ enum Command {
     /// Simulate a small recording, sort it, and print the scores against the truth
     Demo(commands::demo::Arguments),
     /// Sort a raw probe recording into units
-    Sort(commands::sort::Arguments),
+    Sort(Box<commands::sort::Arguments>),
     /// Simulate data with known truth
     #[command(subcommand)]
     Simulate(commands::simulate::Arguments),

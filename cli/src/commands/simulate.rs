@@ -8,10 +8,7 @@ use somata_validation::simulate::{
     write::write_recording,
 };
 
-use crate::{
-    commands::print,
-    exit::{ExitCode, Failure, Outcome},
-};
+use crate::{commands::print, exit::Outcome};
 
 /// What is simulated.
 #[derive(Subcommand)]
@@ -57,13 +54,7 @@ pub struct RecordingArguments {
 /// Simulates and writes.
 pub fn run(arguments: &Arguments) -> Outcome {
     let Arguments::Recording(arguments) = arguments;
-    let kind: RecordingKind =
-        arguments
-            .kind
-            .parse()
-            .map_err(|error: somata_validation::ValidationError| {
-                Failure::new(ExitCode::Usage, error.to_string())
-            })?;
+    let kind: RecordingKind = arguments.kind.parse()?;
     let mut spec = RecordingSpec::new(kind);
     spec.n_channels = arguments.channels.unwrap_or(spec.n_channels);
     spec.n_units = arguments.units.unwrap_or(spec.n_units);

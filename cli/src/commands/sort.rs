@@ -195,7 +195,7 @@ pub fn sort_to(
                 work.display()
             ),
         )
-        .hint("check the permissions of its parent, or give another with `--work`")
+        .hint("check the permissions of the parent folder, or give another with `--work`")
     })?;
     let lock = FolderLock::acquire(&work)?;
     // Fail now, not after an hour, when the output cannot be written.
@@ -441,7 +441,7 @@ fn existing(out: &Path, key: &str, force: bool) -> Outcome<Option<Value>> {
         ExitCode::Output,
         format!("`{}` exists and is not a result of somata", out.display()),
     )
-    .hint("choose another `--out`; only results of somata are ever replaced"))
+    .hint("choose another `--out`; `--force` replaces only results of somata"))
 }
 
 fn dry_run(

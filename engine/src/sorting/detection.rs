@@ -41,6 +41,9 @@ pub struct Peak {
     pub entry: usize,
 }
 
+/// One block's own peaks, with the features of all listed peaks.
+pub type BlockPeaks = (Vec<Peak>, Vec<f32>);
+
 /// Tables of detection, localisation and features on the device.
 pub struct Detector {
     n_channels: u32,
@@ -281,7 +284,7 @@ impl DetectionDownloads {
         &self,
         downloads: &mut Downloads,
         blocks: &[Block],
-    ) -> std::result::Result<Vec<(Vec<Peak>, Vec<f32>)>, usize> {
+    ) -> std::result::Result<Vec<BlockPeaks>, usize> {
         let count: Vec<u32> = downloads.take(self.count);
         let largest = count.iter().copied().max().unwrap_or(0) as usize;
         if largest > self.capacity {

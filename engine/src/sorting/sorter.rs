@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     clustering::{cluster_channel, refractory::RefractoryTest},
     curation,
-    detection::{Detector, Peak},
+    detection::{BlockPeaks, Detector, Peak},
     events::{EventSample, SpikeEvent},
     geometry::{Geometry, padded},
     mean_waveforms::{self, LabelledEvent},
@@ -781,7 +781,7 @@ impl Run<'_> {
                     Ok(Ok(spikes.into_iter().zip(peaks).collect::<Vec<_>>()))
                 })
             },
-            |_, (found, (peaks, features)): (BlockSpikes, (Vec<Peak>, Vec<f32>))| {
+            |_, (found, (peaks, features)): (BlockSpikes, BlockPeaks)| {
                 for (spike, residual) in
                     found.spikes.iter().zip(found.features.chunks_exact(length))
                 {

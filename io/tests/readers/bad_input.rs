@@ -178,7 +178,7 @@ fn a_bare_file_asks_for_what_is_missing() {
     let path = folder.path().join("raw.dat");
     std::fs::write(&path, [0u8; 16]).unwrap();
     let error = open_error(&path, &OpenOptions::default());
-    says(&error, &["--sampling-frequency", "--channels", "--dtype"]);
+    says(&error, &["--sampling-frequency", "--n-channels", "--dtype"]);
     let mut options = OpenOptions {
         sampling_frequency_hz: Some(-1.0),
         n_channels: Some(4),

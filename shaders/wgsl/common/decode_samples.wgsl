@@ -37,6 +37,8 @@ const I16: u32 = 0u;
 const U16: u32 = 1u;
 const I32: u32 = 2u;
 const EXPONENT: u32 = 0x7f800000u;
+// Larger values, uV, count as not finite.
+const LARGEST_UV: f32 = 1e9;
 
 fn is_finite(bits: u32) -> bool {
     return (bits & EXPONENT) != EXPONENT;
@@ -73,7 +75,8 @@ fn main(
             }
         }
         var result = value * gain_uv[c] - offset_uv[c];
-        if params.sample_type > I32 && !(finite && is_finite(bitcast<u32>(result))) {
+        let usable = finite && is_finite(bitcast<u32>(result)) && abs(result) <= LARGEST_UV;
+        if params.sample_type > I32 && !usable {
             result = 0.0;
             atomicAdd(&not_finite[0], 1u);
         }

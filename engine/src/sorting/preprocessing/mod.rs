@@ -67,13 +67,8 @@ impl FrontEnd {
         };
         let mut group_start = vec![0u32];
         let mut group_channel = Vec::new();
-        // The median of one or two channels is the signal itself: nothing would be left of it.
-        for shank in geometry
-            .shanks()
-            .into_iter()
-            .filter(|shank| shank.len() > 2)
-        {
-            group_channel.extend(shank.iter().map(|&c| c as u32));
+        for group in reference_groups(geometry) {
+            group_channel.extend(group.iter().map(|&c| c as u32));
             group_start.push(group_channel.len() as u32);
         }
         let whitening = match whitening {
@@ -209,4 +204,23 @@ impl FrontEnd {
         );
         (out, not_finite)
     }
+}
+
+/// Channels that are enough for a median that no single spike moves.
+const MIN_REFERENCE_CHANNELS: usize = 16;
+
+/// Groups of channels that share a reference: each shank with enough channels, and all smaller shanks (tetrodes)
+/// together.
+///
+/// On a tetrode alone every contact sees every spike, and the median would be the spike itself.
+fn reference_groups(geometry: &Geometry) -> Vec<Vec<usize>> {
+    let (mut groups, small): (Vec<Vec<usize>>, Vec<Vec<usize>>) = geometry
+        .shanks()
+        .into_iter()
+        .partition(|shank| shank.len() >= MIN_REFERENCE_CHANNELS);
+    let pooled = small.concat();
+    if pooled.len() >= MIN_REFERENCE_CHANNELS {
+        groups.push(pooled);
+    }
+    groups
 }

@@ -68,7 +68,10 @@ pub fn decode_samples(
         }
         if p.sample_type == 3 {
             // Sentinels such as 1e30 would overflow in the filters as surely as infinity.
-            for value in out.iter_mut().filter(|value| !(value.abs() <= LARGEST_UV)) {
+            for value in out
+                .iter_mut()
+                .filter(|value| !value.is_finite() || value.abs() > LARGEST_UV)
+            {
                 *value = 0.0;
                 not_finite[0] += 1;
             }
