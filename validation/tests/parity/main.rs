@@ -5,6 +5,7 @@
 //! because linking costs more than running.
 
 mod both;
+mod end_to_end;
 mod every_kernel_is_paired;
 mod executors;
 mod fits_default_limits;
