@@ -1,0 +1,84 @@
+//! Hot kernels on one window of 64 channels, in multiply-adds a second, beside a plain copy as the machine's limit.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use somata_shaders::{
+    cpu::sorting::{
+        common_reference::common_reference, convolve_shapes::convolve_shapes,
+        score_templates::score_templates,
+    },
+    layout::{CommonReferenceParams, ConvolveShapesParams, ScoreTemplatesParams},
+};
+
+const SAMPLES: usize = 18_432;
+const CHANNELS: usize = 64;
+
+fn values(n: usize) -> Vec<f32> {
+    (0..n as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 32_768.0 - 1.0)
+        .collect()
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let x = values(SAMPLES * CHANNELS);
+    let mut group = criterion.benchmark_group("kernels");
+    group.sample_size(20);
+
+    let mut out = vec![0.0f32; x.len()];
+    group.throughput(Throughput::Bytes(8 * x.len() as u64));
+    group.bench_function("limit: copy", |bench| {
+        bench.iter(|| out.copy_from_slice(&x))
+    });
+
+    let p = CommonReferenceParams {
+        n_blocks: 1,
+        n_samples: SAMPLES as u32,
+        n_channels: CHANNELS as u32,
+        n_groups: 1,
+    };
+    let members: Vec<u32> = (0..CHANNELS as u32).collect();
+    group.throughput(Throughput::Elements(x.len() as u64));
+    group.bench_function("common_reference", |bench| {
+        bench.iter(|| common_reference(&p, &[0, CHANNELS as u32], &members, &mut out));
+    });
+
+    let (shapes, taps) = (6, 60);
+    let p = ConvolveShapesParams {
+        n_blocks: 1,
+        n_samples: SAMPLES as u32,
+        n_channels: CHANNELS as u32,
+        n_shapes: shapes as u32,
+        n_taps: taps as u32,
+    };
+    let shape = values(shapes * taps);
+    let mut conv = vec![0.0f32; x.len() * shapes];
+    group.throughput(Throughput::Elements((x.len() * shapes * taps) as u64));
+    group.bench_function("convolve_shapes", |bench| {
+        bench.iter(|| convolve_shapes(&p, &x, &shape, &mut conv));
+    });
+
+    let (units, rank, taps, entries) = (40, 3, 120, 30);
+    let p = ScoreTemplatesParams {
+        n_blocks: 1,
+        n_samples: SAMPLES as u32,
+        n_channels: CHANNELS as u32,
+        n_units: units as u32,
+        n_taps: taps as u32,
+        rank: rank as u32,
+    };
+    let start: Vec<u32> = (0..=units as u32).map(|u| u * entries as u32).collect();
+    let channel: Vec<u32> = (0..(units * entries) as u32)
+        .map(|i| i % CHANNELS as u32)
+        .collect();
+    let (spatial, temporal) = (values(units * entries * rank), values(units * rank * taps));
+    let mut scores = vec![0.0f32; units * SAMPLES];
+    group.throughput(Throughput::Elements(
+        (SAMPLES * units * rank * (entries + taps)) as u64,
+    ));
+    group.bench_function("score_templates", |bench| {
+        bench.iter(|| score_templates(&p, &x, &start, &channel, &spatial, &temporal, &mut scores));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);
