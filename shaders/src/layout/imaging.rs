@@ -187,15 +187,199 @@ kernel! {
     workgroups(self) { [(self.height * self.width).div_ceil(64).min(65535), 1, self.n_blocks] }
 }
 
+kernel! {
+    /// Deviation of bins from their mean in units of noise: `[bin, y, x]`, in place.
+    imaging / standardise_bins => StandardiseBinsParams {
+        /// Bins that travel together.
+        n_bins: u32,
+        /// Pixels of a bin.
+        n_pixels: u32,
+    }
+    workgroups(self) { [self.n_pixels.div_ceil(256).min(65535), 1, self.n_bins] }
+}
+
+kernel! {
+    /// Means over a square of pixels, one axis at a time: `[image, y, x]`.
+    imaging / box_means => BoxMeansParams {
+        /// Images that travel together.
+        n_images: u32,
+        /// Rows.
+        height: u32,
+        /// Columns.
+        width: u32,
+        /// Pixels of the square on each side of its centre.
+        radius: u32,
+        /// 0 sums along x, 1 along y.
+        axis: u32,
+    }
+    workgroups(self) { [(self.height * self.width).div_ceil(256).min(65535), 1, self.n_images] }
+}
+
+kernel! {
+    /// Sums over bins from which the summary images are made: `[5, y, x]`.
+    imaging / sum_bins => SumBinsParams {
+        /// Bins that travel together.
+        n_bins: u32,
+        /// Rows.
+        height: u32,
+        /// Columns.
+        width: u32,
+        /// Smoothed values above this count as activity, noise deviations.
+        threshold: f32,
+    }
+    workgroups(self) { [(self.height * self.width).div_ceil(64).min(65535), 1, 1] }
+}
+
+kernel! {
+    /// One convolution of the network with its batch norm, activation and additions: `[image, channel, y, x]`.
+    imaging / convolve => ConvolveParams {
+        /// Images that travel together.
+        n_images: u32,
+        /// Rows of the output.
+        height: u32,
+        /// Columns of the output.
+        width: u32,
+        /// Channels of the input.
+        in_channels: u32,
+        /// Channels of the output.
+        out_channels: u32,
+        /// Pixels of the kernel along each axis: 1 or 3.
+        kernel: u32,
+        /// 1 when the input has half the size and every pixel is repeated.
+        upsample: u32,
+        /// 1 when negative values are cut off after the batch norm.
+        relu: u32,
+        /// 1 when `addend` is added to the output.
+        add: u32,
+        /// Entry of `affine` with the first channel's factor.
+        affine_offset: u32,
+        /// Entries from a channel's factor to its term.
+        affine_gap: u32,
+        /// Entries from one image's factors to the next one's; 0 when all images share them.
+        affine_stride: u32,
+    }
+    workgroups(self) {
+        [
+            self.width.div_ceil(16) * self.height.div_ceil(16),
+            self.out_channels.div_ceil(8),
+            self.n_images,
+        ]
+    }
+}
+
+kernel! {
+    /// Largest of every 2 by 2 pixels: `[image, channel, y, x]`.
+    imaging / pool_maxima => PoolMaximaParams {
+        /// Images times channels.
+        n_images: u32,
+        /// Rows of the output.
+        height: u32,
+        /// Columns of the output.
+        width: u32,
+    }
+    workgroups(self) { [(self.height * self.width).div_ceil(256).min(65535), 1, self.n_images] }
+}
+
+kernel! {
+    /// The style of every image, and what it adds before the units on the way up: `[image, 2, row]`.
+    imaging / style_affine => StyleAffineParams {
+        /// Images that travel together.
+        n_images: u32,
+        /// Channels of the deepest features.
+        channels: u32,
+        /// Pixels of the deepest features.
+        n_pixels: u32,
+        /// Channels of all units that take a style, together.
+        n_rows: u32,
+    }
+    workgroups(self) { [1, 1, self.n_images] }
+}
+
+kernel! {
+    /// Where every pixel of a cell ends when it follows the flows.
+    imaging / follow_flows => FollowFlowsParams {
+        /// Rows.
+        height: u32,
+        /// Columns.
+        width: u32,
+        /// Pixels that walk.
+        n_points: u32,
+        /// Euler steps.
+        steps: u32,
+    }
+    workgroups(self) { [self.n_points.div_ceil(64).min(65535), 1, 1] }
+}
+
+kernel! {
+    /// How many pixels end at every pixel.
+    imaging / count_ends => CountEndsParams {
+        /// Pixels that walked.
+        n_points: u32,
+        /// Pixels of the image.
+        n_pixels: u32,
+    }
+    workgroups(self) { [self.n_points.div_ceil(256).min(65535), 1, 1] }
+}
+
+kernel! {
+    /// Pixels where more end than anywhere around: the middles of cells.
+    imaging / find_seeds => FindSeedsParams {
+        /// Rows.
+        height: u32,
+        /// Columns.
+        width: u32,
+        /// A seed has more ends than this.
+        min_count: u32,
+        /// Pixels on each side in which a seed is the largest.
+        radius: u32,
+    }
+    workgroups(self) { [(self.height * self.width).div_ceil(256).min(65535), 1, 1] }
+}
+
+kernel! {
+    /// The pixels around each seed that belong to it: a window of 11 by 11 bits.
+    imaging / grow_seeds => GrowSeedsParams {
+        /// Seeds.
+        n_seeds: u32,
+        /// Rows.
+        height: u32,
+        /// Columns.
+        width: u32,
+        /// Pixels with more ends than this are let in.
+        min_count: u32,
+        /// Rounds of growth by one pixel.
+        rounds: u32,
+    }
+    workgroups(self) { [self.n_seeds.min(65535), 1, 1] }
+}
+
+/// Pixels of a side of the window in which a seed grows.
+pub const SEED_WINDOW: u32 = 11;
+
+/// Words of a seed's window of bits.
+pub const SEED_WORDS: u32 = (SEED_WINDOW * SEED_WINDOW).div_ceil(32);
+
 /// Kernel name and size of the Rust uniform, for every kernel of this file.
-pub(super) const LAYOUTS: &[(&str, usize)] = &[
-    DecodeFramesParams::LAYOUT,
-    ShrinkFramesParams::LAYOUT,
-    TransformRowsParams::LAYOUT,
-    FilterColumnsParams::LAYOUT,
-    FindShiftsParams::LAYOUT,
-    SumGradientsParams::LAYOUT,
-    SolveShiftsParams::LAYOUT,
-    MoveFramesParams::LAYOUT,
-    BinFramesParams::LAYOUT,
-];
+pub(super) fn layouts() -> &'static [(&'static str, usize)] {
+    &[
+        DecodeFramesParams::LAYOUT,
+        ShrinkFramesParams::LAYOUT,
+        TransformRowsParams::LAYOUT,
+        FilterColumnsParams::LAYOUT,
+        FindShiftsParams::LAYOUT,
+        SumGradientsParams::LAYOUT,
+        SolveShiftsParams::LAYOUT,
+        MoveFramesParams::LAYOUT,
+        BinFramesParams::LAYOUT,
+        StandardiseBinsParams::LAYOUT,
+        BoxMeansParams::LAYOUT,
+        SumBinsParams::LAYOUT,
+        ConvolveParams::LAYOUT,
+        PoolMaximaParams::LAYOUT,
+        StyleAffineParams::LAYOUT,
+        FollowFlowsParams::LAYOUT,
+        CountEndsParams::LAYOUT,
+        FindSeedsParams::LAYOUT,
+        GrowSeedsParams::LAYOUT,
+    ]
+}

@@ -35,12 +35,11 @@ macro_rules! kernel {
 mod imaging;
 mod sorting;
 
-pub use self::{imaging::*, sorting::*};
+pub use imaging::*;
+pub use sorting::*;
 
 /// Kernel name and size of the Rust uniform, for every kernel.
 pub fn layouts() -> impl Iterator<Item = (&'static str, usize)> {
-    [self::sorting::LAYOUTS, self::imaging::LAYOUTS]
-        .into_iter()
-        .flatten()
-        .copied()
+    let areas: [&'static [_]; 2] = [sorting::layouts(), imaging::layouts()];
+    areas.into_iter().flatten().copied()
 }

@@ -337,20 +337,22 @@ kernel! {
 }
 
 /// Kernel name and size of the Rust uniform, for every kernel of this file.
-pub(super) const LAYOUTS: &[(&str, usize)] = &[
-    DecodeSamplesParams::LAYOUT,
-    PhaseShiftParams::LAYOUT,
-    HighpassFilterParams::LAYOUT,
-    CommonReferenceParams::LAYOUT,
-    WhitenParams::LAYOUT,
-    InterpolateMotionParams::LAYOUT,
-    ConvolveShapesParams::LAYOUT,
-    ScoreFootprintsParams::LAYOUT,
-    DetectPeaksParams::LAYOUT,
-    LocalizePeaksParams::LAYOUT,
-    ProjectFeaturesParams::LAYOUT,
-    ScoreTemplatesParams::LAYOUT,
-    MatchTemplatesParams::LAYOUT,
-    SubtractTemplatesParams::LAYOUT,
-    SumWaveformsParams::LAYOUT,
-];
+pub(super) fn layouts() -> &'static [(&'static str, usize)] {
+    &[
+        DecodeSamplesParams::LAYOUT,
+        PhaseShiftParams::LAYOUT,
+        HighpassFilterParams::LAYOUT,
+        CommonReferenceParams::LAYOUT,
+        WhitenParams::LAYOUT,
+        InterpolateMotionParams::LAYOUT,
+        ConvolveShapesParams::LAYOUT,
+        ScoreFootprintsParams::LAYOUT,
+        DetectPeaksParams::LAYOUT,
+        LocalizePeaksParams::LAYOUT,
+        ProjectFeaturesParams::LAYOUT,
+        ScoreTemplatesParams::LAYOUT,
+        MatchTemplatesParams::LAYOUT,
+        SubtractTemplatesParams::LAYOUT,
+        SumWaveformsParams::LAYOUT,
+    ]
+}
