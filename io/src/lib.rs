@@ -14,5 +14,6 @@ pub mod probe;
 pub mod recording;
 pub mod sniff;
 pub mod sorting_output;
+pub mod weights;
 
 pub use error::{IoError, IoErrorKind};
