@@ -9,6 +9,7 @@
 pub mod atomic;
 pub mod checksum;
 pub mod error;
+pub mod imaging_output;
 pub mod npy;
 pub mod probe;
 pub mod recording;

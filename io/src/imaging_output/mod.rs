@@ -1,0 +1,3 @@
+//! Imaging results out: cells, traces, pictures and registered movies, in the formats that other programs open.
+
+pub mod pickle;
