@@ -1,3 +1,5 @@
 //! Imaging results out: cells, traces, pictures and registered movies, in the formats that other programs open.
 
 pub mod pickle;
+pub mod traces;
+pub mod zip_archive;
