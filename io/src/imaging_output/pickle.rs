@@ -40,7 +40,7 @@ pub enum Value<'a> {
 /// A dictionary with text as keys.
 pub type Dict<'a> = Vec<(String, Value<'a>)>;
 
-/// A numpy array of numbers, row-major. The elements are borrowed, so that no large array is there twice.
+/// A numpy array of numbers, row-major.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Array<'a> {
     shape: Vec<usize>,
@@ -50,11 +50,11 @@ pub struct Array<'a> {
 /// The elements of an [`Array`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Elements<'a> {
-    /// numpy's `bool`.
-    Bool(&'a [bool]),
-    /// numpy's `int64`, owned: such arrays are small or made for the file.
+    /// numpy's `bool`, made for the file.
+    Bool(Vec<bool>),
+    /// numpy's `int64`, made for the file.
     Int64(Vec<i64>),
-    /// numpy's `float32`.
+    /// numpy's `float32`; borrowed, since these can be large.
     Float32(&'a [f32]),
     /// numpy's `float32`, made for the file.
     OwnedFloat32(Vec<f32>),
@@ -455,6 +455,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "shape [2, 2]")]
     fn a_shape_that_does_not_hold_the_elements_is_a_mistake_of_the_programmer() {
-        Array::new(&[2, 2], Elements::Bool(&[true]));
+        Array::new(&[2, 2], Elements::Bool(vec![true]));
     }
 }
