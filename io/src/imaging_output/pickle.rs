@@ -148,6 +148,11 @@ impl From<&str> for Value<'_> {
         Value::Text(value.to_owned())
     }
 }
+impl From<String> for Value<'_> {
+    fn from(value: String) -> Self {
+        Value::Text(value)
+    }
+}
 impl<'a> From<Array<'a>> for Value<'a> {
     fn from(value: Array<'a>) -> Self {
         Value::Array(value)

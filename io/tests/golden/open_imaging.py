@@ -1,6 +1,6 @@
 """Opens what the test `tests/writers/` wrote: numpy, tifffile, roifile and Pillow give back what went in. Warnings are errors.
 
-pip install -r requirements.txt
+pip install numpy tifffile roifile pillow
 usage: python open_imaging.py FOLDER     (FOLDER: holds `expected.json` beside what was written)
 """
 import json, pathlib, sys, warnings

@@ -1,7 +1,7 @@
 //! Writes every file of an imaging result and has the programs that users open them with read them back.
 //!
 //! `golden/open_imaging.py` does the reading. It runs where `SOMATA_PYTHON` names a Python with the packages of
-//! `golden/requirements.txt`; elsewhere the test says so and passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails.
+//! `validation/tests/interop/requirements.txt`; elsewhere the test says so and passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +19,7 @@ use somata_io::imaging_output::suite2p::{
 };
 use somata_io::imaging_output::tiff_writer::write_projection_tiff;
 use somata_io::imaging_output::traces::{TraceKind, TraceSource, write_traces_npz};
+use somata_io::imaging_output::zip_archive::ZipWriter;
 
 const HEIGHT: usize = 40;
 const WIDTH: usize = 50;
@@ -109,7 +110,8 @@ fn image(seed: usize) -> Vec<f32> {
 
 /// Writes `plane0`, `plane1` with a second channel, and `empty` without cells.
 fn write_planes(base: &Path, cells: &[Cell]) {
-    let settings = Suite2pSettings {
+    let settings = |n_channels| Suite2pSettings {
+        n_channels,
         decay_time_s: 0.7,
         diameter_px: [9.0, 8.0],
         n_planes: 2,
@@ -157,6 +159,8 @@ fn write_planes(base: &Path, cells: &[Cell]) {
     for (plane, name) in ["plane0", "plane1", "empty"].into_iter().enumerate() {
         let final_folder = Path::new("result/suite2p").join(name);
         let rois = if name == "empty" { &[] } else { &rois[..] };
+        let has_second = name == "plane1";
+        let settings = settings(if has_second { 2 } else { 1 });
         let description = Suite2pPlane {
             final_folder: &final_folder,
             input_files: &inputs,
@@ -175,7 +179,7 @@ fn write_planes(base: &Path, cells: &[Cell]) {
             shift_correlation: &per_block[..N_FRAMES],
             nonrigid: Some(nonrigid.clone()),
             bad_frames: &[false, false, true, false, false, false, false],
-            second_channel: (name == "plane1").then_some(SecondChannel {
+            second_channel: has_second.then_some(SecondChannel {
                 mean_image: &images[1],
                 red_cells: Some(&red),
             }),
@@ -266,7 +270,9 @@ fn other_programs_open_every_file() {
             !required,
             "SOMATA_REQUIRE_PYTHON is set without SOMATA_PYTHON"
         );
-        println!("ignored: set SOMATA_PYTHON to a Python with the packages of requirements.txt");
+        println!(
+            "ignored: set SOMATA_PYTHON to a Python with the packages of validation/tests/interop/requirements.txt"
+        );
         return;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/open_imaging.py");
@@ -279,4 +285,44 @@ fn other_programs_open_every_file() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");
     assert!(said.contains("all opened"), "{said}");
+}
+
+/// Run by hand: `cargo test -p somata-io --test writers -- --ignored`, then `python open_large.py` on the folder that it names.
+#[test]
+#[ignore = "writes 9 GB"]
+fn files_beyond_four_gigabytes() {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large_imaging");
+    let _ = std::fs::remove_dir_all(&base);
+    std::fs::create_dir_all(&base).unwrap();
+    println!("{}", base.display());
+    let side = 1024;
+    let mut movie =
+        TiffMovieWriter::<i16>::create(&base.join("movie.tif"), side, side, 30.0).unwrap();
+    let mut frame = vec![0i16; side * side];
+    for index in 0..2200 {
+        frame.fill(index);
+        movie.append(&frame).unwrap();
+    }
+    assert_eq!(movie.finish().unwrap(), 2200);
+    let mut zip = ZipWriter::create(&base.join("large.npz")).unwrap();
+    for (name, n_rows) in [("small", 1usize), ("large", 4300), ("after", 2)] {
+        let row = vec![n_rows as u8; 1 << 20];
+        let header = format!(
+            "{{'descr': '|u1', 'fortran_order': False, 'shape': ({n_rows}, {}), }}",
+            row.len()
+        );
+        let padded = format!("{header:<117}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend_from_slice(padded.as_bytes());
+        zip.start_member(
+            &format!("{name}.npy"),
+            (bytes.len() + n_rows * row.len()) as u64,
+        )
+        .unwrap();
+        zip.append(&bytes).unwrap();
+        for _ in 0..n_rows {
+            zip.append(&row).unwrap();
+        }
+    }
+    zip.finish().unwrap();
 }

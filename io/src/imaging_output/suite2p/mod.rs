@@ -246,6 +246,9 @@ fn check(folder: &Path, plane: &Suite2pPlane, traces: &dyn TraceSource) -> Resul
             return Err(format!("`{name}` is {start} to {end} of {length} pixels"));
         }
     }
+    if plane.second_channel.is_some() && plane.settings.n_channels < 2 {
+        return Err("a second channel is given, but the settings say that there is one".to_owned());
+    }
     let [diameter_y, diameter_x] = plane.settings.diameter_px;
     if !(diameter_y > 0.0 && diameter_x > 0.0 && diameter_y.is_finite() && diameter_x.is_finite()) {
         return Err(format!(

@@ -151,15 +151,15 @@ impl Suite2pSettings {
                 "baseline" => "maximin", "win_baseline" => self.baseline_window_s, "sig_baseline" => 10.0,
                 "prctile_baseline" => 8.0,
             },
-            "version" => version().as_str(),
+            "version" => version(),
         }
     }
 
     /// The keys of version 0.14 that are in no other dictionary.
     pub(super) fn flat(&self, folder: &Path) -> Dict<'static> {
         dict! {
-            "suite2p_version" => version().as_str(),
-            "ops_path" => text(&folder.join("ops.npy")).as_str(),
+            "suite2p_version" => version(),
+            "ops_path" => text(folder.join("ops.npy")),
             "delete_bin" => false, "mesoscan" => false, "bruker" => false,
             "h5py" => Value::List(Vec::new()), "nwb_file" => "", "move_bin" => false, "frames_include" => -1i64,
             "multiplane_parallel" => false, "save_mat" => false, "save_NWB" => false, "combined" => true,
@@ -215,19 +215,19 @@ impl Suite2pSettings {
             "ignore_flyback" => Value::None,
             "subfolders" => Value::None,
             "file_list" => list(inputs.to_vec()),
-            "save_path0" => text(base.and_then(Path::parent).unwrap_or(Path::new(""))).as_str(),
-            "fast_disk" => text(folder).as_str(),
-            "save_folder" => save_folder.as_str(),
+            "save_path0" => text(base.and_then(Path::parent).unwrap_or(Path::new(""))),
+            "fast_disk" => text(folder),
+            "save_folder" => save_folder,
             "h5py_key" => "data",
             "nwb_driver" => "",
             "nwb_series" => "",
             "force_sktiff" => false,
             "bruker_bidirectional" => false,
             "batch_size" => 500i64,
-            "save_path" => text(folder).as_str(),
-            "settings_path" => text(&folder.join("settings.npy")).as_str(),
-            "db_path" => text(&folder.join("db.npy")).as_str(),
-            "reg_file" => text(&folder.join("data.bin")).as_str(),
+            "save_path" => text(folder),
+            "settings_path" => text(folder.join("settings.npy")),
+            "db_path" => text(folder.join("db.npy")),
+            "reg_file" => text(folder.join("data.bin")),
         }
     }
 }
@@ -252,7 +252,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn keys<'d>(dict: &'d Dict) -> HashSet<&'d str> {
-        dict.iter().map(|(key, _)| key.as_str()).collect()
+        dict.iter().map(|(key, _)| &**key).collect()
     }
 
     #[test]

@@ -10,7 +10,10 @@ const WIDTH: usize = 8;
 /// Calls `use_plane` with a plane of two overlapping cells and three frames.
 fn with_plane(use_plane: impl FnOnce(Suite2pPlane)) {
     let image: Vec<f32> = (0..HEIGHT * WIDTH).map(|pixel| pixel as f32).collect();
-    let settings = Suite2pSettings::default();
+    let settings = Suite2pSettings {
+        n_channels: 2,
+        ..Suite2pSettings::default()
+    };
     let inputs = ["data/a.tif".to_owned()];
     let first = ([1i64, 1, 2], [1i64, 2, 2], [1.0f32, 2.0, 0.5]);
     let second = ([2i64, 3], [2i64, 2], [1.0f32, 1.0]);
