@@ -36,6 +36,18 @@ stage_parameters! {
     }
 }
 
+stage_parameters! {
+    /// Cells in the summary images, or in still images.
+    "segmentation" Segmentation {
+        /// Log odds above which a pixel is part of a cell.
+        logit_threshold: f64 = 0.0, "", -10.0, 10.0;
+        /// Largest squared difference between a mask's flows and the network's; 0 lets all pass.
+        flow_threshold: f64 = 0.4, "", 0.0, 10.0;
+        /// Smallest cell.
+        min_size_px: u32 = 15, "pixels", 1, 100000;
+    }
+}
+
 parameter_set! {
     /// All parameters of an imaging run.
     ImagingParameters {
@@ -43,5 +55,7 @@ parameter_set! {
         registration: Registration,
         /// The binned movie.
         binning: Binning,
+        /// Cells in images.
+        segmentation: Segmentation,
     }
 }
