@@ -9,10 +9,13 @@ import generator
 import masks
 import real
 import summary
+from settings import draw_settings, log_uniform
 
 # Which channels a training image shows, and how often. `activity` is channels 1 to 3.
 MODES = {"all": 0.63, "still": 0.24, "activity": 0.05, "some": 0.08}
 REAL_FRACTION = 0.1
+# A pool of fields belongs to the text of these files.
+SOURCES = ("settings.py", "anatomy.py", "rendering.py", "generator.py", "summary.py")
 BORDER_PX = 24
 
 
@@ -49,7 +52,7 @@ class Pool:
     """Generated fields 0, 1, 2, ... of one seed, made when first asked for and kept in `folder`."""
 
     def __init__(self, folder, seed):
-        source = b"".join((pathlib.Path(__file__).with_name(name)).read_bytes() for name in ("generator.py", "summary.py"))
+        source = b"".join((pathlib.Path(__file__).with_name(name)).read_bytes() for name in SOURCES)
         # The source's digest is part of the name: a changed generator never reads an older one's fields.
         self.folder = pathlib.Path(folder) / f"{hashlib.sha256(source).hexdigest()[:12]}-{seed}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,7 @@ class Pool:
             self.samples.append(Sample.load(path))
             return
         rng = np.random.default_rng([self.seed, number])
-        sample = Sample.from_field(generator.make_field(rng, generator.draw_settings(rng)))
+        sample = Sample.from_field(generator.make_field(rng, draw_settings(rng)))
         sample.save(path)
         self.samples.append(sample)
 
@@ -77,7 +80,7 @@ def real_samples(folder, rng, versions=6):
     for name in real.TRAINING:
         image, labels = real.read(folder, name)
         for _ in range(versions):
-            factor = generator.log_uniform(rng, 8, 20) / real.diameter_px(labels)
+            factor = log_uniform(rng, 8, 20) / real.diameter_px(labels)
             scaled, small = real.rescale(image, labels, factor)
             small = masks.renumber(small).astype(np.int16)
             rating = np.ones(int(small.max()) + 1, np.int8)
@@ -99,7 +102,7 @@ def still_image(rng, mean, measured):
         noise = rng.standard_normal(image.shape, dtype=np.float32)
         if rng.random() < 0.5:
             noise = gaussian_filter(noise, 0.6) * 2
-        image = image + noise * generator.log_uniform(rng, 0.005, 0.1) * np.sqrt(np.clip(image, 0.1, 4))
+        image = image + noise * log_uniform(rng, 0.005, 0.1) * np.sqrt(np.clip(image, 0.1, 4))
     if rng.random() < 0.15:
         image = np.minimum(image, rng.uniform(0.7, 1.2))
     return summary.local_contrast(image, measured)

@@ -46,6 +46,14 @@ class Box:
 
     def _sum(self, image):
         k = self.size_px
+        if k == 3:  # shifted additions are twice as fast as a general filter
+            across = image.copy()
+            across[..., 1:] += image[..., :-1]
+            across[..., :-1] += image[..., 1:]
+            out = across.copy()
+            out[..., 1:, :] += across[..., :-1, :]
+            out[..., :-1, :] += across[..., 1:, :]
+            return out
         # Zero padding and a sum: dividing by the count afterwards makes it the mean over the pixels that exist.
         out = uniform_filter1d(image, k, axis=-1, mode="constant", cval=0.0)
         out = uniform_filter1d(out, k, axis=-2, mode="constant", cval=0.0)
