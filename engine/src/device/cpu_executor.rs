@@ -6,13 +6,14 @@
 use std::{
     cell::RefCell,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use somata_shaders::cpu::Buffer;
+use somata_shaders::{BindingAccess, cpu::Buffer};
 
 use super::{
-    Commands, DeviceError, Downloads, Executor, KernelTimes, Resident, commands::BufferSource,
+    Commands, DeviceError, Downloads, Executor, KernelTimes, Resident,
+    commands::{BufferSource, Dispatch},
 };
 
 thread_local! {
@@ -71,6 +72,46 @@ fn give_back(buffer: Vec<u32>) {
     });
 }
 
+/// Calls one twin. What it writes is taken out of the slots for the time of the call; what it reads may be bound twice.
+fn call(dispatch: &Dispatch, slots: &mut [Slot]) -> Duration {
+    let accesses = dispatch.kernel.source().bindings.iter();
+    let is_written: Vec<bool> = accesses
+        .map(|binding| binding.access == BindingAccess::ReadWrite)
+        .collect();
+    let mut written: Vec<Vec<u32>> = dispatch
+        .buffers
+        .iter()
+        .zip(&is_written)
+        .filter(|(_, written)| **written)
+        .map(|(id, _)| match &mut slots[id.0] {
+            Slot::Owned(words) => std::mem::take(words),
+            Slot::Resident(_) => panic!("`{}` writes to resident data", dispatch.kernel.stem),
+        })
+        .collect();
+    let start;
+    {
+        let mut outputs = written.iter_mut();
+        let mut buffers: Vec<Buffer<'_>> = dispatch
+            .buffers
+            .iter()
+            .zip(&is_written)
+            .map(|(id, written)| match (&slots[id.0], written) {
+                (_, true) => Buffer::ReadWrite(outputs.next().expect("taken above")),
+                (Slot::Owned(words), false) => Buffer::Read(words),
+                (Slot::Resident(words), false) => Buffer::Read(words),
+            })
+            .collect();
+        start = Instant::now();
+        (dispatch.kernel.cpu)(&dispatch.params, &mut buffers);
+    }
+    let elapsed = start.elapsed();
+    let ids = dispatch.buffers.iter().zip(&is_written);
+    for ((id, _), words) in ids.filter(|(_, written)| **written).zip(written) {
+        slots[id.0] = Slot::Owned(words);
+    }
+    elapsed
+}
+
 impl Executor for CpuExecutor {
     fn name(&self) -> String {
         "cpu".into()
@@ -105,31 +146,11 @@ impl Executor for CpuExecutor {
             })
             .collect();
         for dispatch in &commands.dispatches {
-            let mut bound: Vec<Slot> = dispatch
-                .buffers
-                .iter()
-                .map(|id| std::mem::replace(&mut slots[id.0], Slot::Owned(Vec::new())))
-                .collect();
-            let start = Instant::now();
-            {
-                let mut buffers: Vec<Buffer<'_>> = bound
-                    .iter_mut()
-                    .map(|slot| match slot {
-                        Slot::Owned(words) => Buffer::ReadWrite(words),
-                        Slot::Resident(words) => Buffer::Read(words),
-                    })
-                    .collect();
-                (dispatch.kernel.cpu)(&dispatch.params, &mut buffers);
-            }
-            let elapsed = start.elapsed();
+            let elapsed = call(dispatch, &mut slots);
             let mut times = self.times.lock().expect("no panic while timing");
             let entry = times.entry(dispatch.kernel.stem).or_default();
             entry.0 += 1;
             entry.1 += elapsed;
-            drop(times);
-            for (id, slot) in dispatch.buffers.iter().zip(bound) {
-                slots[id.0] = slot;
-            }
         }
         let downloads = commands
             .downloads

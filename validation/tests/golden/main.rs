@@ -1,6 +1,8 @@
 //! Do the twins compute what numpy and scipy compute? A parity test compares the twin with its shader; both could be
 //! wrong together, so the twins are anchored here. `make_kernels.py` made `kernels.json`.
 
+mod segmentation;
+
 use somata_engine::sorting::preprocessing::filter::{
     DELAY_TAPS, butterworth_highpass, delay_filters,
 };

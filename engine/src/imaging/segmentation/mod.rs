@@ -12,6 +12,7 @@ pub mod tiles;
 
 pub use network::{Network, NetworkWeights};
 
+use super::detection::summary::percentile;
 use crate::{device::Executor, error::Result, parameters::imaging::Segmentation, stream::Control};
 
 /// What the network says of an image.
@@ -43,6 +44,26 @@ impl Labels {
     pub fn count(&self) -> usize {
         self.labels.iter().copied().max().unwrap_or(0) as usize
     }
+}
+
+/// Cellpose's input: every channel of `n` pixels scaled so that its 1st percentile becomes 0 and its 99th becomes 1; a channel
+/// without any range is 0.
+pub fn cellpose_input(planes: &[f32], n: usize) -> Vec<f32> {
+    let mut input = planes.to_vec();
+    for plane in input.chunks_exact_mut(n.max(1)) {
+        let mut sorted = plane.to_vec();
+        sorted.sort_by(f32::total_cmp);
+        let (low, high) = (percentile(&sorted, 0.01), percentile(&sorted, 0.99));
+        let range = high - low;
+        for value in plane {
+            *value = if range > 1e-3 {
+                (*value - low) / range
+            } else {
+                0.0
+            };
+        }
+    }
+    input
 }
 
 /// Runs the network on an image of `[channel, y, x]` whose cells are `scale` times as large as the network knows them, and

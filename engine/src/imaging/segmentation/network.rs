@@ -4,6 +4,8 @@
 //! deepest features is a style that is added before most units of the way up. Widths, levels and input channels are what the weights file
 //! has. The layers' names are Cellpose's, so a converted Cellpose file and somata's own are read alike.
 
+use std::collections::BTreeMap;
+
 use somata_shaders::layout::{ConvolveParams, PoolMaximaParams, StyleAffineParams};
 
 use crate::{
@@ -17,15 +19,25 @@ const EPSILON: f32 = 1e-5;
 const MAX_LEVELS: usize = 8;
 
 /// Named weights: files are read elsewhere.
-pub trait NetworkWeights {
-    /// Names of all tensors.
-    fn names(&self) -> Vec<String>;
-    /// Shape and values of a tensor; `None` when there is none.
-    fn tensor(&self, name: &str) -> Option<(&[usize], &[f32])>;
+#[derive(Clone, Debug, Default)]
+pub struct NetworkWeights {
+    /// Shape and values of every tensor, by name.
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     /// What the file says about itself.
-    fn metadata(&self, key: &str) -> Option<&str>;
+    pub metadata: BTreeMap<String, String>,
     /// Where it comes from, for messages.
-    fn source(&self) -> String;
+    pub source: String,
+}
+
+impl NetworkWeights {
+    fn tensor(&self, name: &str) -> Option<(&[usize], &[f32])> {
+        self.tensors
+            .get(name)
+            .map(|(shape, values)| (shape.as_slice(), values.as_slice()))
+    }
+    fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
 }
 
 /// What a network takes for its input.
@@ -81,7 +93,7 @@ pub struct Network {
 
 /// Reads tensors and says what is wrong with them.
 struct Loader<'a> {
-    weights: &'a dyn NetworkWeights,
+    weights: &'a NetworkWeights,
     executor: &'a dyn Executor,
     style: StyleTable,
 }
@@ -98,7 +110,7 @@ struct StyleTable {
 impl Loader<'_> {
     fn wrong(&self, what: String) -> EngineError {
         EngineError::Input {
-            what: format!("the weights in `{}` do not fit: {what}", self.weights.source()),
+            what: format!("the weights in `{}` do not fit: {what}", self.weights.source),
             hint: "give a CPnet as `training/convert.py` or `training/export.py` writes it, or leave `--weights` out".into(),
         }
     }
@@ -240,7 +252,7 @@ impl Network {
     ///
     /// # Errors
     /// When a tensor is missing or has another shape than its place in the network needs, or the device has no room.
-    pub fn new(executor: &dyn Executor, weights: &dyn NetworkWeights) -> Result<Self> {
+    pub fn new(executor: &dyn Executor, weights: &NetworkWeights) -> Result<Self> {
         let mut loader = Loader {
             weights,
             executor,

@@ -1,0 +1,13 @@
+// STUB
+struct Params {
+    n_images: u32,
+    rows: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> filter_weight: array<f32>;
+@group(0) @binding(2) var<storage, read_write> images: array<f32>;
+
+@compute @workgroup_size(64)
+fn main() {}
