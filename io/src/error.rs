@@ -160,7 +160,7 @@ pub enum IoError {
         /// Samples in the recording.
         n_samples: u64,
     },
-    /// No reader knows this movie or image.
+    /// No reader knows this movie.
     #[error("`{}` is not a movie that somata knows: {seen}", path.display())]
     NotAMovie {
         /// The path.
@@ -168,9 +168,17 @@ pub enum IoError {
         /// What was looked at and seen.
         seen: String,
     },
+    /// No reader knows this still image.
+    #[error("`{}` is not an image that somata knows: {seen}", path.display())]
+    NotAnImage {
+        /// The path.
+        path: PathBuf,
+        /// What was looked at and seen.
+        seen: String,
+    },
     /// A movie or image that makes no sense as a whole.
     #[error("`{}`: {what}", path.display())]
-    BadMovie {
+    BadImage {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -301,7 +309,8 @@ impl IoError {
             IoError::NotAMovie { .. } => {
                 "give TIFF files in the order of time, a folder of them, or a bare binary file with `--height` and `--width`".to_owned()
             }
-            IoError::BadMovie { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
+            IoError::NotAnImage { .. } => "give a TIFF, PNG or JPEG file".to_owned(),
+            IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
             IoError::FramesOutOfRange { .. } | IoError::NoSuchPlane { .. } => return None,
             IoError::OutOfRange { .. } | IoError::BufferNotWholeFrames { .. } | IoError::BadTables { .. } => return None,
         };

@@ -15,6 +15,7 @@ pub mod probe;
 pub mod recording;
 pub mod sniff;
 pub mod sorting_output;
+pub mod still_image;
 mod tiff;
 
 pub use error::{IoError, IoErrorKind};

@@ -54,7 +54,10 @@ pub(crate) fn read(texts: &Texts, facts: PageFacts) -> Metadata {
         .unwrap_or(1);
     let (mut n_slices, mut n_frames) = (size("slices"), size("frames"));
     let is_one_file = facts.n_files == 1;
-    if n_frames == 1 && n_slices > 1 {
+    let says_counts = ["images", "channels", "slices", "frames"]
+        .iter()
+        .any(|key| value(description, key).is_some());
+    if n_frames == 1 && n_slices > 1 && facts.n_pages > 1 {
         // ImageJ calls the images of a plain stack slices, also when they are a movie.
         metadata.warnings.push(format!(
             "ImageJ calls the {n_slices} images slices of one time point: they are taken as time points of one plane; if they are \
@@ -68,7 +71,7 @@ pub(crate) fn read(texts: &Texts, facts: PageFacts) -> Metadata {
     match small_count(n_slices as f64) {
         Some(n_planes) if facts.n_pages >= n_slices.saturating_mul(n_channels as u64) => {
             metadata.order = FrameOrder::interleaved(n_planes, n_channels);
-            if is_one_file && product != Some(facts.n_pages) {
+            if is_one_file && says_counts && product != Some(facts.n_pages) {
                 metadata.warnings.push(format!(
                     "ImageJ's description says {n_channels} channels × {n_slices} slices × {n_frames} frames and the file has {} \
                      pages: the pages are counted",

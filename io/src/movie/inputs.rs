@@ -49,7 +49,7 @@ pub(crate) fn find(paths: &[PathBuf], options: &MovieOptions) -> Result<Inputs, 
     let format = format_of(first, options)?;
     for file in &files[1..] {
         if format_of(file, options)? != format {
-            return Err(IoError::BadMovie {
+            return Err(IoError::BadImage {
                 path: file.clone(),
                 what: format!("it is not of the same format as `{}`", name_of(first)),
                 hint: "give the files of one movie only".to_owned(),

@@ -102,7 +102,7 @@ impl<'a> Iterator for Tags<'a> {
 /// When the axes or their order are not read.
 pub(crate) fn read(path: &Path, description: &str, facts: PageFacts) -> Result<Metadata, IoError> {
     let refused = |what: String| {
-        IoError::BadMovie {
+        IoError::BadImage {
         path: path.to_owned(),
         what: format!("its OME-XML {what}"),
         hint: "give `--n-planes` and `--n-channels` after exporting it with the channel fastest, then the plane, then time, \

@@ -82,7 +82,7 @@ pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieRe
             ));
         }
     }
-    let (pixel_type, big_endian) = parse_dtype(dtype).ok_or_else(|| IoError::BadMovie {
+    let (pixel_type, big_endian) = parse_dtype(dtype).ok_or_else(|| IoError::BadImage {
         path: path.clone(),
         what: format!("pixels of type `{dtype}` are not supported"),
         hint: format!(
@@ -101,7 +101,7 @@ pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieRe
             });
         }
         if !size_bytes.is_multiple_of(frame_bytes) {
-            return Err(IoError::BadMovie {
+            return Err(IoError::BadImage {
                 path: path.clone(),
                 what: format!(
                     "it has {size_bytes} bytes, which is not a multiple of {frame_bytes} ({height} × {width} pixels × {} bytes)",
@@ -138,7 +138,7 @@ pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieRe
         && n_frames != description.n_frames
         && (options.n_planes, options.n_channels) == (None, None)
     {
-        return Err(IoError::BadMovie {
+        return Err(IoError::BadImage {
             path: path.clone(),
             what: format!(
                 "it has {} frames and `{}` says {n_frames}",
@@ -172,7 +172,7 @@ fn missing_options(path: &Path, missing: &[(bool, &str)]) -> IoError {
             missing,
         };
     }
-    IoError::BadMovie {
+    IoError::BadImage {
         path: path.to_owned(),
         what: format!(
             "it is a bare binary file: {} must be given",

@@ -290,7 +290,9 @@ fn describe(keys: &Keys, stack: &Stack, facts: PageFacts) -> Metadata {
             facts.n_pages
         ));
     }
-    let rate = if n_planes == 1 {
+    let rate = if facts.n_pages < slice_pages {
+        None
+    } else if n_planes == 1 {
         stack.frame_rate_hz.map(|rate| rate / stack.n_averaged)
     } else if frames_per_slice > 1 {
         metadata.warnings.push(format!(

@@ -40,11 +40,7 @@ pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieRe
         files.push(read_file(path, paths, &mut found)?);
     }
     let Some(shape) = found.shape else {
-        return Err(IoError::BadMovie {
-            path: paths.first().cloned().unwrap_or_default(),
-            what: "it has no page".to_owned(),
-            hint: crate::tiff::DAMAGED.to_owned(),
-        });
+        return Err(no_page(&paths[0]));
     };
     let pixel_type = pixel_type(&paths[0], shape.sample)?;
     let facts = PageFacts {
@@ -102,7 +98,7 @@ pub(crate) fn describe(
     }
     let order = metadata.order;
     if !order.time_is_slowest() && paths.len() > 1 {
-        return Err(IoError::BadMovie {
+        return Err(IoError::BadImage {
             path: path.clone(),
             what: format!(
                 "its time points are not the slowest axis, so the pages of {} files cannot be joined",
@@ -114,7 +110,7 @@ pub(crate) fn describe(
     }
     let (n_frames, left_over) = order.count(facts.n_pages);
     if n_frames == 0 {
-        return Err(IoError::BadMovie {
+        return Err(IoError::BadImage {
             path: path.clone(),
             what: format!(
                 "{} pages are less than one time point, which takes {} ({n_planes} planes × {n_channels} channels)",
@@ -160,6 +156,15 @@ pub(crate) fn describe(
     Ok((description, order))
 }
 
+/// The error of a file without pages.
+fn no_page(path: &Path) -> IoError {
+    IoError::BadImage {
+        path: path.to_owned(),
+        what: "it has no page".to_owned(),
+        hint: crate::tiff::DAMAGED.to_owned(),
+    }
+}
+
 /// Walks the pages of one file.
 fn read_file(path: &Path, paths: &[PathBuf], found: &mut Found) -> Result<FilePages, IoError> {
     let size_bytes = file_size_bytes(path)?;
@@ -168,6 +173,7 @@ fn read_file(path: &Path, paths: &[PathBuf], found: &mut Found) -> Result<FilePa
     let is_first_file = found.shape.is_none();
     let mut table = PageTable::default();
     let mut description = String::new();
+    let mut only_page = None;
     walk(&mut reader, first, |reader, directory, page| {
         let is_first_page = table.n_pages() == 0;
         if is_first_page {
@@ -190,31 +196,16 @@ fn read_file(path: &Path, paths: &[PathBuf], found: &mut Found) -> Result<FilePa
             Some(offset) if !is_half => Place::Flat(offset),
             _ => Place::Packed(directory.offset),
         });
+        only_page = is_first_page.then_some(page);
         Ok(())
     })?;
-    let shape = match found.shape {
-        Some(shape) if table.n_pages() > 0 => shape,
-        _ => {
-            return Err(IoError::BadMovie {
-                path: path.to_owned(),
-                what: "it has no page".to_owned(),
-                hint: crate::tiff::DAMAGED.to_owned(),
-            });
-        }
-    };
-    if table.n_pages() == 1
-        && let Place::Flat(offset) = table.place(0)
-        && let Some(n_images) =
-            imagej::promised_images(&description, (shape.height * shape.width) as u64)
+    if table.n_pages() == 0 {
+        return Err(no_page(path));
+    }
+    if let Some(page) = only_page
+        && let Some(promised) = promised_table(path, size_bytes, &description, &page)?
     {
-        let page_bytes = shape.page_bytes() as u64;
-        let end = n_images.saturating_mul(page_bytes).saturating_add(offset);
-        if end > size_bytes {
-            let what = format!("the last of the {n_images} images of its description");
-            let n_whole = (size_bytes - offset) / page_bytes;
-            return Err(truncated_page(path, n_whole, &what, end, size_bytes));
-        }
-        table = PageTable::contiguous(offset, page_bytes, n_images);
+        table = promised;
     }
     Ok(FilePages {
         path: path.to_owned(),
@@ -222,6 +213,38 @@ fn read_file(path: &Path, paths: &[PathBuf], found: &mut Found) -> Result<FilePa
         dialect: reader.dialect,
         table,
     })
+}
+
+/// The table of a file whose images all lie behind its only directory, one after the other, as ImageJ writes them beyond 4 GB;
+/// `None` when the description does not say so, the page is packed, or nothing follows the first image.
+///
+/// # Errors
+/// When the file is too short for the images of its description.
+pub(crate) fn promised_table(
+    path: &Path,
+    size_bytes: u64,
+    description: &str,
+    page: &Page,
+) -> Result<Option<PageTable>, IoError> {
+    let page_pixels = (page.shape.height * page.shape.width) as u64;
+    let (Some(offset), Some(n_images)) = (
+        page.flat_offset(),
+        imagej::promised_images(description, page_pixels),
+    ) else {
+        return Ok(None);
+    };
+    let page_bytes = page.shape.page_bytes() as u64;
+    let n_whole = (size_bytes - offset) / page_bytes;
+    if n_whole < 2 {
+        // One image cut out of a stack often keeps the stack's description.
+        return Ok(None);
+    }
+    let end = n_images.saturating_mul(page_bytes).saturating_add(offset);
+    if end > size_bytes {
+        let what = format!("the last of the {n_images} images of its description");
+        return Err(truncated_page(path, n_whole, &what, end, size_bytes));
+    }
+    Ok(Some(PageTable::contiguous(offset, page_bytes, n_images)))
 }
 
 /// The texts of the first page.

@@ -151,10 +151,15 @@ fn unpack_lzw(packed: &[u8], plain: &mut [u8]) -> Result<usize, String> {
 /// Zstandard; returns the bytes written.
 fn unpack_zstd(packed: &[u8], plain: &mut [u8]) -> Result<usize, String> {
     let corrupt = |error: &dyn std::fmt::Display| format!("its zstd data are corrupt ({error})");
-    // A window beyond 8 MiB needs an option in every encoder; the limit keeps a lying frame header from allocating it.
+    let window_bytes = (plain.len() as u64).max(128 << 10).next_power_of_two();
+    let mut head = [0u8; 6];
+    let n_head = packed.len().min(head.len());
+    head[..n_head].copy_from_slice(&packed[..n_head]);
+    limit_window(&mut head, window_bytes);
     let mut decoder = ruzstd::decoding::FrameDecoder::new();
-    decoder.set_max_window_size((8 << 20).max(plain.len() as u64));
-    let mut decoder = ruzstd::decoding::StreamingDecoder::new_with_decoder(packed, decoder)
+    decoder.set_max_window_size(window_bytes);
+    let frame = head[..n_head].chain(&packed[n_head..]);
+    let mut decoder = ruzstd::decoding::StreamingDecoder::new_with_decoder(frame, decoder)
         .map_err(|error| corrupt(&error))?;
     let mut written = 0;
     while written < plain.len() {
@@ -165,6 +170,21 @@ fn unpack_zstd(packed: &[u8], plain: &mut [u8]) -> Result<usize, String> {
         }
     }
     Ok(written)
+}
+
+/// Lowers the window that a zstd frame asks for to `window_bytes`, a power of two: a copy cannot reach back further than what
+/// there is, and the decoder allocates the window before it has read a byte (encoders ask for up to 128 MiB whatever the size).
+fn limit_window(head: &mut [u8; 6], window_bytes: u64) {
+    const MAGIC: [u8; 4] = 0xfd2f_b528u32.to_le_bytes();
+    const SINGLE_SEGMENT: u8 = 1 << 5;
+    if head[..4] != MAGIC || head[4] & SINGLE_SEGMENT != 0 {
+        return;
+    }
+    // RFC 8878, 3.1.1.1.2: five bits of exponent above 10, three of mantissa.
+    let base = 1u64 << (10 + (head[5] >> 3));
+    if base + base / 8 * u64::from(head[5] & 7) > window_bytes {
+        head[5] = (window_bytes.trailing_zeros() as u8 - 10) << 3;
+    }
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Page {
             is_reduced: reader.number(directory, tag::NEW_SUBFILE_TYPE, 0)? & 1 == 1,
             is_planar,
             compression,
-            predictor: read_predictor(reader, directory, sample, compression)?,
+            predictor: read_predictor(reader, directory, sample)?,
             bits_reversed: reader.number(directory, tag::FILL_ORDER, 1)? == 2,
             is_tiled: directory.get(tag::TILE_OFFSETS).is_some(),
             chunk_height: 0,
@@ -307,7 +307,9 @@ impl Page {
 
     /// Where the page's samples begin when they lie in one piece, in the delivered type (byte order aside).
     pub fn flat_offset(&self) -> Option<u64> {
-        let plain = self.compression == Compression::None && !self.bits_reversed;
+        let plain = self.compression == Compression::None
+            && self.predictor == Predictor::None
+            && !self.bits_reversed;
         let whole_rows = self.chunk_width == self.shape.width;
         let whole_tiles = !self.is_tiled || self.shape.height.is_multiple_of(self.chunk_height);
         let delivered = self.shape.sample.is_whole() && self.shape.samples_per_pixel == 1;
@@ -378,17 +380,12 @@ fn read_sample(
     })
 }
 
-/// The predictor, where it has a meaning.
+/// The predictor. The specification defines it for LZW alone; other writers and readers use it with any codec, or none.
 fn read_predictor(
     reader: &mut DirectoryReader,
     directory: &Directory,
     sample: Sample,
-    compression: Compression,
 ) -> Result<Predictor, IoError> {
-    // The specification defines predictors for LZW; libtiff applies them for deflate and zstd too, and nowhere else.
-    if matches!(compression, Compression::None | Compression::PackBits) {
-        return Ok(Predictor::None);
-    }
     match reader.number(directory, tag::PREDICTOR, 1)? {
         0 | 1 => Ok(Predictor::None),
         2 => Ok(Predictor::Horizontal),
