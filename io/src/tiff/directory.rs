@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::decode::read_error;
 use super::{DAMAGED, page_error, truncated_page};
 use crate::error::IoError;
 use crate::recording::frames::read_exact_at;
@@ -333,7 +334,7 @@ impl<'a> DirectoryReader<'a> {
             );
             if let Err(source) = read_exact_at(self.file, &mut self.window, offset) {
                 self.window.clear();
-                return Err(IoError::read(self.path, source));
+                return Err(read_error(self.path, self.file, source, self.size_bytes));
             }
         }
         let window_end = self.window_start + self.window.len() as u64;
@@ -343,7 +344,8 @@ impl<'a> DirectoryReader<'a> {
             return Ok(());
         }
         bytes.resize(length, 0);
-        read_exact_at(self.file, bytes, offset).map_err(|source| IoError::read(self.path, source))
+        read_exact_at(self.file, bytes, offset)
+            .map_err(|source| read_error(self.path, self.file, source, end))
     }
 }
 
