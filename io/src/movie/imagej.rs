@@ -3,7 +3,7 @@
 //! Source: ImageJ's own documentation of its TIFF files and what it writes. Channels are fastest, then slices, then frames.
 //! A stack beyond 4 GB has one directory, and its images follow each other from the first strip on.
 
-use super::metadata::{Metadata, PageFacts, Texts, count, positive, small_count};
+use super::metadata::{Metadata, PageFacts, Texts, count, positive, small_count, taken_as_time};
 use super::order::FrameOrder;
 
 /// Whether this is ImageJ's description.
@@ -49,7 +49,7 @@ pub(crate) fn read(texts: &Texts, facts: PageFacts) -> Metadata {
     let description = &texts.description;
     let mut metadata = Metadata::plain("ImageJ TIFF");
     let size = |key| number(description, key).and_then(count).unwrap_or(1);
-    let n_channels = number(description, "channels")
+    let mut n_channels = number(description, "channels")
         .and_then(small_count)
         .unwrap_or(1);
     let (mut n_slices, mut n_frames) = (size("slices"), size("frames"));
@@ -57,13 +57,20 @@ pub(crate) fn read(texts: &Texts, facts: PageFacts) -> Metadata {
     let says_counts = ["images", "channels", "slices", "frames"]
         .iter()
         .any(|key| value(description, key).is_some());
-    if n_frames == 1 && n_slices > 1 && facts.n_pages > 1 {
-        // ImageJ calls the images of a plain stack slices, also when they are a movie.
-        metadata.warnings.push(format!(
-            "ImageJ calls the {n_slices} images slices of one time point: they are taken as time points of one plane; if they are \
-             planes, say so with `--n-planes`"
-        ));
-        (n_slices, n_frames) = (1, n_slices);
+    // ImageJ calls the images of a plain stack slices, also when they are a movie, and programs that write its description
+    // without naming the axes call them channels. A movie of one time point is none.
+    if n_frames == 1 && facts.n_pages > 1 {
+        if n_slices > 1 {
+            metadata
+                .warnings
+                .push(taken_as_time("ImageJ", n_slices, "slices"));
+            (n_slices, n_frames) = (1, n_slices);
+        } else if n_channels > 1 {
+            metadata
+                .warnings
+                .push(taken_as_time("ImageJ", n_channels as u64, "channels"));
+            (n_channels, n_frames) = (1, n_channels as u64);
+        }
     }
     let product = n_frames
         .checked_mul(n_slices)
@@ -149,6 +156,17 @@ mod tests {
         assert_eq!(metadata.order, FrameOrder::interleaved(1, 1));
         assert_eq!(metadata.frame_rate_hz, Some(7.0));
         assert_eq!(metadata.warnings.len(), 2, "{:?}", metadata.warnings);
+    }
+
+    #[test]
+    fn channels_of_one_time_point_are_time() {
+        let metadata = read_text("ImageJ=1.11a\nimages=9\nchannels=9\nhyperstack=true\n", 9);
+        assert_eq!(metadata.order, FrameOrder::interleaved(1, 1));
+        assert!(
+            metadata.warnings[0].contains("--n-channels"),
+            "{:?}",
+            metadata.warnings
+        );
     }
 
     #[test]

@@ -86,3 +86,16 @@ pub(crate) fn small_count(number: f64) -> Option<usize> {
         .filter(|&number| number <= 1 << 16)
         .map(|number| number as usize)
 }
+
+/// The warning for a stack of one time point whose `number` planes or channels must be the time.
+pub(crate) fn taken_as_time(who: &str, number: u64, what: &str) -> String {
+    let option = if what == "channels" {
+        "--n-channels"
+    } else {
+        "--n-planes"
+    };
+    format!(
+        "{who} calls the {number} images {what} of one time point: they are taken as time points of one plane; if they are {what}, say \
+         so with `{option}`"
+    )
+}

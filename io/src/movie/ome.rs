@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 
-use super::metadata::{Metadata, PageFacts, count, positive, small_count};
+use super::metadata::{Metadata, PageFacts, count, positive, small_count, taken_as_time};
 use super::order::{Axis, FrameOrder};
 use crate::error::IoError;
 
@@ -154,17 +154,23 @@ pub(crate) fn read(path: &Path, description: &str, facts: PageFacts) -> Result<M
             n_images + 1
         ));
     }
-    // Many programs write a plain movie as planes of one time point.
-    if n_frames == 1 && n_planes > 1 && facts.n_pages >= n_planes as u64 * n_channels as u64 {
-        let is_channel_first = axes.iter().position(|&axis| axis == Axis::Channel)
-            < axes.iter().position(|&axis| axis == Axis::Plane);
-        if is_channel_first || n_channels == 1 {
-            order = FrameOrder::interleaved(1, n_channels);
-            metadata.warnings.push(format!(
-                "its OME-XML says {n_planes} planes of one time point: they are taken as time points of one plane; if they are \
-                 planes, say so with `--n-planes`"
-            ));
-        }
+    // Many programs write a plain movie as planes, or as channels, of one time point.
+    let is_complete = facts.n_pages >= n_planes as u64 * n_channels as u64;
+    if n_frames == 1 && is_complete && n_planes > 1 {
+        let time_for_planes = axes.map(|axis| match axis {
+            Axis::Plane => Axis::Time,
+            Axis::Time => Axis::Plane,
+            Axis::Channel => Axis::Channel,
+        });
+        order = FrameOrder::of_axes(time_for_planes, 1, n_channels, n_planes as u64);
+        metadata
+            .warnings
+            .push(taken_as_time("its OME-XML", n_planes as u64, "planes"));
+    } else if n_frames == 1 && is_complete && n_channels > 1 {
+        order = FrameOrder::interleaved(1, 1);
+        metadata
+            .warnings
+            .push(taken_as_time("its OME-XML", n_channels as u64, "channels"));
     } else {
         let planned = n_frames.saturating_mul(order.volume_pages());
         if order.time_is_slowest() && planned != facts.n_pages && facts.n_files == 1 {
@@ -353,13 +359,32 @@ mod tests {
     }
 
     #[test]
-    fn planes_without_time_are_taken_as_time() {
-        let text = xml(
-            "DimensionOrder=\"XYZCT\" SizeC=\"1\" SizeZ=\"24\" SizeT=\"1\"",
-            "",
-        );
-        let metadata = read(Path::new("a.tif"), &text, FACTS).unwrap();
-        assert_eq!(metadata.order, FrameOrder::interleaved(1, 1));
-        assert_eq!(metadata.warnings.len(), 1);
+    fn planes_or_channels_without_time_are_taken_as_time() {
+        for (sizes, option) in [
+            ("SizeC=\"1\" SizeZ=\"24\"", "--n-planes"),
+            ("SizeC=\"24\" SizeZ=\"1\"", "--n-channels"),
+        ] {
+            let text = xml(&format!("DimensionOrder=\"XYZCT\" {sizes} SizeT=\"1\""), "");
+            let metadata = read(Path::new("a.tif"), &text, FACTS).unwrap();
+            assert_eq!((metadata.order.n_planes, metadata.order.n_channels), (1, 1));
+            assert_eq!(metadata.order.count(24), (24, 0));
+            assert_eq!(metadata.order.page(17, 0, 0), 17);
+            assert!(
+                metadata.warnings[0].contains(option),
+                "{:?}",
+                metadata.warnings
+            );
+        }
+    }
+
+    #[test]
+    fn planes_of_two_channels_are_taken_as_time_whatever_the_order() {
+        for (text, step) in [("XYCZT", 2), ("XYZCT", 1)] {
+            let pixels = format!("DimensionOrder=\"{text}\" SizeC=\"2\" SizeZ=\"12\" SizeT=\"1\"");
+            let metadata = read(Path::new("a.tif"), &xml(&pixels, ""), FACTS).unwrap();
+            assert_eq!((metadata.order.n_planes, metadata.order.n_channels), (1, 2));
+            assert_eq!(metadata.order.count(24).0, 12);
+            assert_eq!(metadata.order.page(5, 0, 0), 5 * step, "{text}");
+        }
     }
 }

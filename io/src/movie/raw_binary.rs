@@ -12,6 +12,7 @@ use super::order::FrameOrder;
 use super::reader::{FilePages, PageReader};
 use super::tiff::describe;
 use super::{MovieOptions, MovieReader, PixelType, SUPPORTED_PIXEL_TYPES};
+use crate::checksum::fingerprint_of_files;
 use crate::error::{IoError, name_of};
 use crate::recording::flat::read_json;
 use crate::recording::frames::file_size_bytes;
@@ -149,7 +150,10 @@ pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieRe
                 .to_owned(),
         });
     }
-    description.paths.extend(description_path);
+    if let Some(description_path) = description_path {
+        description.paths.push(description_path);
+        description.identity = fingerprint_of_files(&description.paths)?;
+    }
     let shape = Shape {
         height,
         width,

@@ -133,6 +133,32 @@ pub fn tiff(pages: &[PageSpec], gap: usize) -> Vec<u8> {
     bytes
 }
 
+/// The same with a text as the first page's ImageDescription.
+pub fn tiff_with_description(pages: &[PageSpec], text: &str) -> Vec<u8> {
+    // LONG values of four characters each become a text once their type is changed to ASCII.
+    let words: Vec<u32> = text
+        .as_bytes()
+        .chunks(4)
+        .map(|chunk| {
+            let mut word = [0u8; 4];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u32::from_le_bytes(word)
+        })
+        .chain([0, 0])
+        .collect();
+    let mut pages = pages.to_vec();
+    pages[0] = pages[0].clone().with(270, &words);
+    let mut bytes = tiff(&pages, 0);
+    let entry = bytes
+        .windows(4)
+        .position(|window| window == [14, 1, 4, 0])
+        .unwrap();
+    bytes[entry + 2] = 2;
+    let n_bytes = 4 * words.len() as u32;
+    bytes[entry + 4..entry + 8].copy_from_slice(&n_bytes.to_le_bytes());
+    bytes
+}
+
 /// Writes bytes to a file of a folder that the test holds.
 pub fn write(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> std::path::PathBuf {
     let path = folder.path().join(name);

@@ -1,6 +1,6 @@
 //! Layouts that are allowed and rarely written: scattered strips, wrong byte counts, reversed bits, smaller copies, old LZW.
 
-use crate::builder::{PageSpec, counting_pages, gray_page, tiff, write};
+use crate::builder::{PageSpec, counting_pages, gray_page, tiff, tiff_with_description, write};
 use crate::suite::{check_reader, open_plain, read_all};
 
 /// What [`counting_pages`] holds.
@@ -142,4 +142,44 @@ fn thousands_of_files_are_one_movie() {
         .collect();
     assert_eq!(read_all(&*reader, 0, 0), values);
     check_reader(&*reader);
+}
+
+#[test]
+fn a_stack_beyond_4_gb_lies_behind_one_directory() {
+    use std::io::{Seek, SeekFrom, Write};
+    let (height, width) = (1000u32, 1100u32);
+    let n_images = 2000u64;
+    let page_bytes = u64::from(height * width) * 2;
+    assert!(n_images * page_bytes > u64::from(u32::MAX));
+    let page = gray_page(height, width, &vec![0; (height * width) as usize]);
+    let text = format!("ImageJ=1.54f\nimages={n_images}\nframes={n_images}\nfinterval=0.1\n");
+    let bytes = tiff_with_description(&[page], &text);
+    let data_start = bytes.len() as u64 - page_bytes;
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, "a.tif", &bytes[..data_start as usize]);
+    // The file has holes where nothing is written: it takes a few kilobytes of the disk.
+    let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(data_start + n_images * page_bytes).unwrap();
+    for image in [0, 1998, 1999] {
+        file.seek(SeekFrom::Start(data_start + image * page_bytes + 2 * 1100))
+            .unwrap();
+        file.write_all(&(image as u16 + 1).to_le_bytes()).unwrap();
+    }
+    drop(file);
+    let reader = open_plain(&path);
+    let description = reader.description();
+    assert_eq!(
+        (description.n_frames, description.frame_rate_hz),
+        (n_images, Some(10.0))
+    );
+    for image in [0u64, 1, 1998, 1999] {
+        let mut frame = vec![0u8; description.frame_bytes()];
+        reader.read(0, 0, image, &mut frame).unwrap();
+        let value = u16::from_ne_bytes([frame[2200], frame[2201]]);
+        assert_eq!(u64::from(value), if image == 1 { 0 } else { image + 1 });
+        assert_eq!(
+            frame.iter().filter(|&&byte| byte != 0).count() > 0,
+            image != 1
+        );
+    }
 }

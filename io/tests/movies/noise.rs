@@ -10,7 +10,7 @@ use somata_io::movie::{MovieOptions, open};
 use somata_io::still_image::read_image;
 
 use crate::allocations::largest_allocation;
-use crate::builder::{counting_pages, tiff};
+use crate::builder::{counting_pages, tiff, tiff_with_description};
 use crate::suite::golden;
 
 /// Files whose headers are changed.
@@ -111,25 +111,7 @@ proptest! {
         text in "[a-zA-Z<>/!\\[\\]=\"'{}:;,. 0-9\n-]{0,160}",
         key in prop::sample::select(vec!["", "images=99999999999\nframes=", "slices=1e300\nchannels=", "SI.hStackManager.enable = 1\nSI.hStackManager.numSlices = ", "SizeC=\"1\" SizeZ=\"1\" SizeT=\"1\" DimensionOrder=\"XYCZT\">", "[5,4,3]}"]),
     ) {
-        let mut pages = counting_pages(3);
-        let content = format!("{start}{key}{text}");
-        // LONG entries of four characters each hold a text as well once their type is changed to ASCII.
-        let words: Vec<u32> = content
-            .as_bytes()
-            .chunks(4)
-            .map(|chunk| {
-                let mut word = [0u8; 4];
-                word[..chunk.len()].copy_from_slice(chunk);
-                u32::from_le_bytes(word)
-            })
-            .chain([0, 0])
-            .collect();
-        pages[0] = pages[0].clone().with(270, &words);
-        let mut bytes = tiff(&pages, 0);
-        let entry = bytes.windows(4).position(|window| window == [14, 1, 4, 0]).unwrap();
-        bytes[entry + 2] = 2;
-        let n_bytes = 4 * words.len() as u32;
-        bytes[entry + 4..entry + 8].copy_from_slice(&n_bytes.to_le_bytes());
+        let bytes = tiff_with_description(&counting_pages(3), &format!("{start}{key}{text}"));
         open_bytes(&bytes);
     }
 }

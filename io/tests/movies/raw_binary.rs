@@ -77,6 +77,11 @@ fn movie_json_describes_it_and_the_user_is_believed_first() {
     assert_eq!(reader.description().frame_rate_hz, Some(15.5));
     assert!(reader.description().paths[1].ends_with("movie.json"));
     check_reader(&*reader);
+    let identity = reader.description().identity.clone();
+    let mut changed = description.clone();
+    changed["frame_rate_hz"] = json!(30);
+    write(&folder, "movie.json", changed.to_string().as_bytes());
+    assert_ne!(open_plain(&path).description().identity, identity);
     let options = MovieOptions {
         n_channels: Some(2),
         ..sized(6, 4)
