@@ -153,7 +153,7 @@ pub struct MovieOptions {
 /// # Examples
 /// ```no_run
 /// use somata_io::movie::{MovieOptions, open};
-/// let reader = open(&["session1".into()], &MovieOptions::default())?;
+/// let reader = open(&["recordings_of_monday".into()], &MovieOptions::default())?;
 /// let mut frames = vec![0u8; 10 * reader.description().frame_bytes()];
 /// reader.read(0, 0, 100, &mut frames)?;
 /// # Ok::<(), somata_io::IoError>(())
