@@ -6,7 +6,9 @@
 
 pub mod device;
 pub mod error;
+pub mod imaging;
 pub mod linalg;
+pub mod movie;
 pub mod parameters;
 pub mod pipeline;
 pub mod recording;

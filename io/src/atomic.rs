@@ -5,7 +5,7 @@
 //! however that ends, so a stale lock file never blocks a later run.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -111,23 +111,96 @@ impl Drop for OutputFolder {
     }
 }
 
+/// A file that is built under a temporary name and renamed when it is complete.
+///
+/// A value that is dropped before [`OutputFile::commit`] leaves nothing, and what was at the final name stays.
+#[derive(Debug)]
+pub struct OutputFile {
+    final_path: PathBuf,
+    partial_path: PathBuf,
+    /// `None` once committed.
+    file: Option<BufWriter<File>>,
+}
+
+impl OutputFile {
+    /// Creates `.NAME.partial-PID` beside `final_path`, whose folder must exist.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn create(final_path: &Path) -> Result<OutputFile, IoError> {
+        let partial_path = sibling(final_path, "partial");
+        let file =
+            File::create(&partial_path).map_err(|source| IoError::write(final_path, source))?;
+        Ok(OutputFile {
+            final_path: final_path.to_owned(),
+            partial_path,
+            file: Some(BufWriter::with_capacity(1 << 18, file)),
+        })
+    }
+
+    /// The name that the file will have.
+    pub fn final_path(&self) -> &Path {
+        &self.final_path
+    }
+
+    /// Where to write and seek.
+    pub fn writer(&mut self) -> &mut BufWriter<File> {
+        self.file.as_mut().expect("only `commit` takes the file")
+    }
+
+    /// Writes with `write`; a failure names the file.
+    ///
+    /// # Errors
+    /// When `write` fails.
+    pub fn write_with<T>(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<T>,
+    ) -> Result<T, IoError> {
+        write(self.writer()).map_err(|source| IoError::write(&self.final_path, source))
+    }
+
+    /// Flushes the file to disk and gives it its final name, replacing what is there.
+    ///
+    /// # Errors
+    /// When the flush or the rename fails; what was at the final name is then untouched.
+    pub fn commit(mut self) -> Result<(), IoError> {
+        let failed = |source| IoError::write(&self.final_path, source);
+        self.file
+            .as_mut()
+            .expect("only `commit` takes the file")
+            .flush()
+            .map_err(failed)?;
+        let file = self.file.take().expect("flushed a line above");
+        file.get_ref().sync_all().map_err(failed)?;
+        // Closed before the rename: some systems do not rename an open file.
+        drop(file);
+        if let Err(source) = fs::rename(&self.partial_path, &self.final_path) {
+            let _ = fs::remove_file(&self.partial_path);
+            return Err(failed(source));
+        }
+        sync_parent(&self.final_path);
+        Ok(())
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            // `into_parts` keeps the buffer from being flushed into a file that goes away.
+            drop(file.into_parts());
+            let _ = fs::remove_file(&self.partial_path);
+        }
+    }
+}
+
 /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one.
 ///
 /// # Errors
 /// When the temporary file cannot be written or renamed; the old file is then untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), IoError> {
-    let failed = |source| IoError::write(path, source);
-    let partial = sibling(path, "partial");
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(source) = written.and_then(|()| fs::rename(&partial, path)) {
-        let _ = fs::remove_file(&partial);
-        return Err(failed(source));
-    }
-    sync_parent(path);
-    Ok(())
+    let mut file = OutputFile::create(path)?;
+    file.write_with(|writer| writer.write_all(bytes))?;
+    file.commit()
 }
 
 /// An exclusive lock on a folder, held while this value lives.
@@ -334,6 +407,25 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
         assert!(write_file(&base.path().join("no/such"), b"x").is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_what_was_there() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("masks.tif");
+        write_file(&path, b"old").unwrap();
+        let mut file = OutputFile::create(&path).unwrap();
+        file.write_with(|writer| writer.write_all(b"half")).unwrap();
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+        let mut file = OutputFile::create(&path).unwrap();
+        file.write_with(|writer| writer.write_all(b"whole"))
+            .unwrap();
+        assert_eq!(file.final_path(), path);
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -238,6 +238,14 @@ pub enum IoError {
         /// Which arrays, and their lengths.
         what: String,
     },
+    /// A file of network weights is damaged, or is not for this network.
+    #[error("`{}` does not hold the weights that are needed: {what}", path.display())]
+    BadWeights {
+        /// The file, or the name of the embedded weights.
+        path: PathBuf,
+        /// Which tensor, and what is wrong with it.
+        what: String,
+    },
     /// The output is there already and replacing it was not asked for.
     #[error("`{}` exists already", path.display())]
     Exists {
@@ -304,6 +312,9 @@ impl IoError {
             }
             IoError::Ambiguous { .. } => "give the path of one of them".to_owned(),
             IoError::NeedOptions { missing, .. } => format!("add {}", missing.join(" ")),
+            IoError::BadWeights { .. } => {
+                "give a `.safetensors` file that `training/convert.py` made; it converts Cellpose 2 and 3 checkpoints".to_owned()
+            }
             IoError::Exists { .. } => "choose another folder, or replace it with `--force`".to_owned(),
             IoError::Locked { .. } => "wait until the other run has ended, or choose another folder".to_owned(),
             IoError::NotAMovie { .. } => {

@@ -1,7 +1,8 @@
 //! numpy's `.npy` files: typed reading and writing, and a stream that grows by rows.
 //!
 //! Written files are version 1.0, little-endian, C order, header padded to 64 bytes, as described in numpy's
-//! "NEP 1 — A Simple File Format for NumPy Arrays". Pickled object arrays are refused. `.npz` is not handled.
+//! "NEP 1 — A Simple File Format for NumPy Arrays". Pickled object arrays are refused. Object arrays are written by
+//! [`crate::imaging_output::pickle`], and `.npz` by [`crate::imaging_output::traces`].
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -261,17 +262,25 @@ pub fn parse_header(path: &Path, bytes: &[u8]) -> Result<NpyHeader, IoError> {
 }
 
 /// The header for `shape`; `reserved_digits` leaves room for the first length to grow.
-fn header_bytes<T: NpyElement>(shape: &[usize], reserved_digits: usize) -> Vec<u8> {
+pub(crate) fn header_bytes<T: NpyElement>(shape: &[usize], reserved_digits: usize) -> Vec<u8> {
+    header_of(T::DESCRIPTION, shape, reserved_digits)
+}
+
+/// The header of an array of Python objects.
+pub(crate) fn object_header(shape: &[usize]) -> Vec<u8> {
+    header_of("|O", shape, 0)
+}
+
+/// The header for elements of that description.
+fn header_of(description: &str, shape: &[usize], reserved_digits: usize) -> Vec<u8> {
     let lengths: Vec<String> = shape.iter().map(usize::to_string).collect();
     let tuple = if lengths.len() == 1 {
         format!("({},)", lengths[0])
     } else {
         format!("({})", lengths.join(", "))
     };
-    let dictionary = format!(
-        "{{'descr': '{}', 'fortran_order': False, 'shape': {tuple}, }}",
-        T::DESCRIPTION
-    );
+    let dictionary =
+        format!("{{'descr': '{description}', 'fortran_order': False, 'shape': {tuple}, }}");
     let spare = reserved_digits.saturating_sub(lengths.first().map_or(0, String::len));
     let total = (10 + dictionary.len() + spare + 1).next_multiple_of(64);
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -283,7 +292,10 @@ fn header_bytes<T: NpyElement>(shape: &[usize], reserved_digits: usize) -> Vec<u
 }
 
 /// Writes elements little-endian; on the usual machines the slice's own bytes.
-fn write_elements<T: NpyElement>(file: &mut impl Write, data: &[T]) -> std::io::Result<()> {
+pub(crate) fn write_elements<T: NpyElement>(
+    file: &mut impl Write,
+    data: &[T],
+) -> std::io::Result<()> {
     if cfg!(target_endian = "little") {
         return file.write_all(bytemuck::cast_slice(data));
     }

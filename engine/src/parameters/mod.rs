@@ -3,6 +3,7 @@
 //! The command's help, `somata params`, the TOML reader and docs/reference/parameters.md are all made from these
 //! declarations, so they cannot disagree.
 
+pub mod imaging;
 pub mod sorting;
 
 use serde::Serialize;
@@ -130,6 +131,60 @@ macro_rules! stage_parameters {
                         self.$field = $crate::parameters::parse::<$kind>(full, text, $low, $high)?;
                         Ok(true)
                     })*
+                    _ => Ok(false),
+                }
+            }
+        }
+    };
+}
+
+/// The parameters of a whole run: its stages together.
+pub trait ParameterSet: Default + Serialize {
+    /// All parameters, stage by stage.
+    fn descriptions() -> Vec<Description>;
+
+    /// Sets `stage.name` from text; `Ok(false)` when there is none of this name.
+    ///
+    /// # Errors
+    /// When the value does not fit.
+    fn try_set(&mut self, stage: &str, name: &str, text: &str) -> Result<bool, ParameterError>;
+
+    /// Sets `stage.name` from text.
+    ///
+    /// # Errors
+    /// When the name is unknown (with the nearest known one) or the value does not fit.
+    fn set(&mut self, full_name: &str, text: &str) -> Result<(), ParameterError> {
+        let (stage, name) = full_name.split_once('.').unwrap_or(("", full_name));
+        if self.try_set(stage, name, text)? {
+            return Ok(());
+        }
+        let names: Vec<String> = Self::descriptions()
+            .iter()
+            .map(|description| format!("{}.{}", description.stage, description.name))
+            .collect();
+        Err(ParameterError::Unknown {
+            name: full_name.into(),
+            nearest: nearest(full_name, names.iter().map(String::as_str)),
+        })
+    }
+}
+
+/// Declares the parameters of a whole run from those of its stages.
+#[macro_export]
+macro_rules! parameter_set {
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $help:literal])* $field:ident : $kind:ty,)* }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+        pub struct $name {
+            $($(#[doc = $help])* pub $field: $kind,)*
+        }
+        impl $crate::parameters::ParameterSet for $name {
+            fn descriptions() -> Vec<$crate::parameters::Description> {
+                [$(<$kind>::descriptions()),*].concat()
+            }
+            fn try_set(&mut self, stage: &str, name: &str, text: &str) -> Result<bool, $crate::parameters::ParameterError> {
+                match stage {
+                    $(<$kind>::STAGE => self.$field.set(name, text),)*
                     _ => Ok(false),
                 }
             }

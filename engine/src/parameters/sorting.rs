@@ -1,9 +1,6 @@
 //! Parameters of spike sorting, one struct a stage.
 
-use serde::Serialize;
-
-use super::{Description, ParameterError, nearest};
-use crate::stage_parameters;
+use crate::{parameter_set, stage_parameters};
 
 stage_parameters! {
     /// From raw samples to whitened data.
@@ -143,23 +140,24 @@ stage_parameters! {
     }
 }
 
-/// All parameters of a sort.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SortingParameters {
-    /// From raw samples to whitened data.
-    pub preprocessing: Preprocessing,
-    /// Universal templates.
-    pub detection: Detection,
-    /// Drift.
-    pub motion: Motion,
-    /// From features to units.
-    pub clustering: Clustering,
-    /// Mean waveforms of units.
-    pub templates: Templates,
-    /// Matching pursuit.
-    pub matching: Matching,
-    /// Which units are kept.
-    pub curation: Curation,
+parameter_set! {
+    /// All parameters of a sort.
+    SortingParameters {
+        /// From raw samples to whitened data.
+        preprocessing: Preprocessing,
+        /// Universal templates.
+        detection: Detection,
+        /// Drift.
+        motion: Motion,
+        /// From features to units.
+        clustering: Clustering,
+        /// Mean waveforms of units.
+        templates: Templates,
+        /// Matching pursuit.
+        matching: Matching,
+        /// Which units are kept.
+        curation: Curation,
+    }
 }
 
 impl SortingParameters {
@@ -171,54 +169,12 @@ impl SortingParameters {
             ..self.curation.clone()
         }
     }
-
-    /// All parameters, stage by stage.
-    pub fn descriptions() -> Vec<Description> {
-        [
-            Preprocessing::descriptions(),
-            Detection::descriptions(),
-            Motion::descriptions(),
-            Clustering::descriptions(),
-            Templates::descriptions(),
-            Matching::descriptions(),
-            Curation::descriptions(),
-        ]
-        .concat()
-    }
-
-    /// Sets `stage.name` from text.
-    ///
-    /// # Errors
-    /// When the name is unknown (with the nearest known one) or the value does not fit.
-    pub fn set(&mut self, full_name: &str, text: &str) -> Result<(), ParameterError> {
-        let (stage, name) = full_name.split_once('.').unwrap_or(("", full_name));
-        let known = match stage {
-            Preprocessing::STAGE => self.preprocessing.set(name, text)?,
-            Detection::STAGE => self.detection.set(name, text)?,
-            Motion::STAGE => self.motion.set(name, text)?,
-            Clustering::STAGE => self.clustering.set(name, text)?,
-            Templates::STAGE => self.templates.set(name, text)?,
-            Matching::STAGE => self.matching.set(name, text)?,
-            Curation::STAGE => self.curation.set(name, text)?,
-            _ => false,
-        };
-        if known {
-            return Ok(());
-        }
-        let names: Vec<String> = Self::descriptions()
-            .iter()
-            .map(|description| format!("{}.{}", description.stage, description.name))
-            .collect();
-        Err(ParameterError::Unknown {
-            name: full_name.into(),
-            nearest: nearest(full_name, names.iter().map(String::as_str)),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parameters::ParameterSet as _;
 
     #[test]
     fn sets_and_refuses() {

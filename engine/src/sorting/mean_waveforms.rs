@@ -11,6 +11,7 @@ use super::{
 use crate::{
     device::{Commands, Executor},
     error::Result,
+    recording::Recording,
     stream::{
         Block, Pass,
         blocks::{MARGIN_SAMPLES, WINDOW_SAMPLES},
@@ -48,7 +49,7 @@ pub struct LabelledEvent {
 /// When the recording cannot be read or the device fails.
 pub(super) fn average(
     executor: &dyn Executor,
-    pass: Pass<'_>,
+    pass: Pass<'_, dyn Recording + '_>,
     blocks: &[Block],
     stage: &Stage<'_>,
     known: Option<(&Matchers, &[Spike])>,

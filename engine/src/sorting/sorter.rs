@@ -507,10 +507,10 @@ impl Run<'_> {
         })
     }
 
-    fn pass(&self, bytes_per_block: u64) -> Pass<'_> {
+    fn pass(&self, bytes_per_block: u64) -> Pass<'_, dyn Recording + '_> {
         let executor = self.options.executor;
         Pass {
-            recording: self.recording,
+            source: self.recording,
             control: self.options.control,
             lanes: executor.lanes(),
             blocks_together: self
@@ -521,7 +521,11 @@ impl Run<'_> {
     }
 
     /// As [`Run::pass`], but one block at a time where every block may have its own templates.
-    fn matching_pass(&self, stage: &Stage<'_>, bytes_per_block: u64) -> Pass<'_> {
+    fn matching_pass(
+        &self,
+        stage: &Stage<'_>,
+        bytes_per_block: u64,
+    ) -> Pass<'_, dyn Recording + '_> {
         let pass = self.pass(bytes_per_block);
         if stage.correction.is_some() {
             Pass {

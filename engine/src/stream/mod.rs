@@ -6,4 +6,4 @@ pub mod pass;
 
 pub use blocks::{Block, BlockGrid};
 pub use control::{Control, Event};
-pub use pass::Pass;
+pub use pass::{Pass, Source};

@@ -1,4 +1,4 @@
-//! One pass over a recording: read, compute and drain overlap, memory is bounded, results come in order.
+//! One pass over a recording or a movie: read, compute and drain overlap, memory is bounded, results come in order.
 
 use std::{
     collections::BTreeMap,
@@ -17,22 +17,49 @@ use super::{
 };
 use crate::{
     error::{EngineError, Result},
-    recording::Recording,
+    recording::{ReadError, Recording},
 };
 
-/// Blocks that travel together, with their raw windows.
-pub struct Chunk {
+/// What can be read block by block.
+pub trait Source: Sync {
+    /// The unit in which it is read.
+    type Block: Clone + Send + Sync;
+    /// Words that a block takes, padding included.
+    fn block_words(&self) -> usize;
+    /// Fills the words of one block; they are zero before.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read_block(
+        &self,
+        block: &Self::Block,
+        words: &mut [u32],
+    ) -> std::result::Result<(), ReadError>;
+}
+
+impl Source for dyn Recording + '_ {
+    type Block = Block;
+    fn block_words(&self) -> usize {
+        window_words(self.info())
+    }
+    fn read_block(&self, block: &Block, words: &mut [u32]) -> std::result::Result<(), ReadError> {
+        read_window(self, block, words)
+    }
+}
+
+/// Blocks that travel together, with their raw data.
+pub struct Chunk<B = Block> {
     /// The blocks.
-    pub blocks: Vec<Block>,
-    /// Raw windows, one after the other, each padded to whole words.
+    pub blocks: Vec<B>,
+    /// Raw data of the blocks, one after the other, each padded to whole words.
     pub raw: Vec<u32>,
     position: usize,
 }
 
-/// How a recording is passed through.
-pub struct Pass<'a> {
-    /// The recording.
-    pub recording: &'a dyn Recording,
+/// How a recording or a movie is passed through.
+pub struct Pass<'a, S: Source + ?Sized> {
+    /// What is read.
+    pub source: &'a S,
     /// Watches and stops the run.
     pub control: &'a Control,
     /// Threads that compute.
@@ -41,7 +68,7 @@ pub struct Pass<'a> {
     pub blocks_together: usize,
 }
 
-impl Pass<'_> {
+impl<S: Source + ?Sized> Pass<'_, S> {
     /// Sends `blocks` through `work` (on several threads) and its results, one a block, through `drain` (on this
     /// thread, in the order of `blocks`).
     ///
@@ -50,17 +77,17 @@ impl Pass<'_> {
     pub fn run<T: Send>(
         &self,
         stage: &str,
-        blocks: &[Block],
-        work: impl Fn(&mut Chunk) -> Result<Vec<T>> + Sync,
-        mut drain: impl FnMut(&Block, T) -> Result<()>,
+        blocks: &[S::Block],
+        work: impl Fn(&mut Chunk<S::Block>) -> Result<Vec<T>> + Sync,
+        mut drain: impl FnMut(&S::Block, T) -> Result<()>,
     ) -> Result<()> {
-        let words = window_words(self.recording.info());
+        let words = self.source.block_words();
         let lanes = self.lanes.max(1);
         let stop = AtomicBool::new(false);
-        let (chunk_sender, chunk_receiver) = mpsc::sync_channel::<Result<Chunk>>(lanes);
+        let (chunk_sender, chunk_receiver) = mpsc::sync_channel::<Result<Chunk<S::Block>>>(lanes);
         let chunk_receiver = Mutex::new(chunk_receiver);
         let (result_sender, result_receiver) =
-            mpsc::sync_channel::<(usize, Vec<Block>, Result<Vec<T>>)>(2 * lanes);
+            mpsc::sync_channel::<(usize, Vec<S::Block>, Result<Vec<T>>)>(2 * lanes);
         let drained = AtomicUsize::new(0);
         let (stop, drained, work, chunk_receiver) = (&stop, &drained, &work, &chunk_receiver);
         std::thread::scope(|scope| {
@@ -79,7 +106,7 @@ impl Pass<'_> {
                     let read = group
                         .iter()
                         .zip(raw.chunks_exact_mut(words))
-                        .try_for_each(|(block, window)| read_window(self.recording, block, window));
+                        .try_for_each(|(block, window)| self.source.read_block(block, window));
                     let chunk = match read {
                         Ok(()) => Ok(Chunk {
                             blocks: group.to_vec(),

@@ -10,6 +10,7 @@
 )]
 
 pub mod common;
+pub mod imaging;
 pub mod sorting;
 
 /// One storage binding as the executor hands it to a twin: 32-bit words.

@@ -82,7 +82,7 @@ pub fn take(
         not_finite: 0,
     };
     let pass = Pass {
-        recording,
+        source: recording,
         control,
         lanes: executor.lanes(),
         blocks_together: 1,

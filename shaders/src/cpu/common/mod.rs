@@ -1,2 +1,5 @@
-//! Twins of kernels that no single modality owns.
+//! Kernels that more than one area uses.
 pub mod decode_samples;
+pub mod filter_columns;
+mod transform;
+pub mod transform_rows;

@@ -1,40 +1,8 @@
-//! The uniforms of the kernels: plain structs that WGSL and Rust read alike, and the workgroups each needs.
-//!
-//! Every field is 32 bits wide, so the two layouts agree without padding; the build reflects the size of the
-//! WGSL struct and a parity test compares it with the Rust one. "Window" is a block with its margins.
+//! The uniforms of the sorting kernels. "Window" is a block with its margins.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::{Kernel, KernelParams, cpu};
-
-/// Declares the uniform of a kernel, its kernel, and the workgroups that its sizes need.
-macro_rules! kernel {
-    (
-        $(#[$doc:meta])* $area:ident / $stem:ident => $name:ident {
-            $($(#[$field_doc:meta])* $field:ident : $kind:ty),* $(,)?
-        }
-        workgroups($self:ident) $workgroups:block
-    ) => {
-        $(#[$doc])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: $kind),*
-        }
-        impl KernelParams for $name {
-            const KERNEL: &'static Kernel = &Kernel {
-                area: stringify!($area),
-                stem: stringify!($stem),
-                cpu: cpu::$area::$stem::run,
-            };
-            fn workgroups(&$self) -> [u32; 3] $workgroups
-        }
-        impl $name {
-            /// Name of the kernel and bytes of its uniform, for the test that compares layouts.
-            pub const LAYOUT: (&'static str, usize) = (stringify!($stem), size_of::<$name>());
-        }
-    };
-}
 
 kernel! {
     /// Raw samples of any type to microvolts, with the kept channels picked: `[block, time, channel]`.
@@ -368,21 +336,23 @@ kernel! {
     workgroups(self) { [self.capacity.min(65535), 1, self.n_blocks] }
 }
 
-/// Kernel name and size of the Rust uniform, for every kernel.
-pub const LAYOUTS: &[(&str, usize)] = &[
-    DecodeSamplesParams::LAYOUT,
-    PhaseShiftParams::LAYOUT,
-    HighpassFilterParams::LAYOUT,
-    CommonReferenceParams::LAYOUT,
-    WhitenParams::LAYOUT,
-    InterpolateMotionParams::LAYOUT,
-    ConvolveShapesParams::LAYOUT,
-    ScoreFootprintsParams::LAYOUT,
-    DetectPeaksParams::LAYOUT,
-    LocalizePeaksParams::LAYOUT,
-    ProjectFeaturesParams::LAYOUT,
-    ScoreTemplatesParams::LAYOUT,
-    MatchTemplatesParams::LAYOUT,
-    SubtractTemplatesParams::LAYOUT,
-    SumWaveformsParams::LAYOUT,
-];
+/// Kernel name and size of the Rust uniform, for every kernel of this file.
+pub(super) fn layouts() -> &'static [(&'static str, usize)] {
+    &[
+        DecodeSamplesParams::LAYOUT,
+        PhaseShiftParams::LAYOUT,
+        HighpassFilterParams::LAYOUT,
+        CommonReferenceParams::LAYOUT,
+        WhitenParams::LAYOUT,
+        InterpolateMotionParams::LAYOUT,
+        ConvolveShapesParams::LAYOUT,
+        ScoreFootprintsParams::LAYOUT,
+        DetectPeaksParams::LAYOUT,
+        LocalizePeaksParams::LAYOUT,
+        ProjectFeaturesParams::LAYOUT,
+        ScoreTemplatesParams::LAYOUT,
+        MatchTemplatesParams::LAYOUT,
+        SubtractTemplatesParams::LAYOUT,
+        SumWaveformsParams::LAYOUT,
+    ]
+}

@@ -1,0 +1,184 @@
+//! The binned, registered movie: a file in the work folder that later stages stream through.
+//!
+//! It is what remains of the movie once motion and most of the noise are gone, some ten times smaller. A pixel is stored as
+//! 16-bit steps of its own deviation about the reference, fine enough that rounding is far below the noise of a bin; a bin far
+//! beyond what a pixel does saturates.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{error::Result, pipeline::checkpoint::work_error};
+
+/// Steps of a deviation of a bin.
+const STEPS: f32 = 64.0;
+
+/// Bins of one plane, `[bin, y, x]`, in a file.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct BinnedMovie {
+    path: PathBuf,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Bins.
+    pub n_bins: usize,
+    /// Frames of a bin; the last may have fewer.
+    pub bin_frames: usize,
+    /// Value of one step, `[y, x]`.
+    step: Vec<f32>,
+    /// What the bins are relative to, `[y, x]`.
+    reference: Vec<f32>,
+}
+
+/// Writes the bins in order.
+pub struct BinWriter {
+    movie: BinnedMovie,
+    file: BufWriter<File>,
+    partial: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl BinWriter {
+    /// Begins the file. `variance` is that of a frame's pixel about the reference.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(
+        path: &Path,
+        [height, width]: [usize; 2],
+        bin_frames: usize,
+        reference: &[f32],
+        variance: &[f32],
+    ) -> Result<Self> {
+        let partial = path.with_extension("partial");
+        let file = File::create(&partial).map_err(|error| work_error("write", &partial, error))?;
+        let step = variance
+            .iter()
+            .map(|&v| (v.max(1e-12) / bin_frames as f32).sqrt() / STEPS)
+            .collect();
+        Ok(Self {
+            movie: BinnedMovie {
+                path: path.to_owned(),
+                height,
+                width,
+                n_bins: 0,
+                bin_frames,
+                step,
+                reference: reference.to_vec(),
+            },
+            file: BufWriter::with_capacity(1 << 20, file),
+            partial,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Appends bins `[bin, y, x]`.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn append(&mut self, bins: &[f32]) -> Result<()> {
+        let movie = &mut self.movie;
+        for bin in bins.chunks_exact(movie.step.len()) {
+            self.bytes.clear();
+            for ((value, reference), step) in bin.iter().zip(&movie.reference).zip(&movie.step) {
+                let steps = ((value - reference) / step).clamp(-32767.0, 32767.0);
+                self.bytes
+                    .extend((steps.round_ties_even() as i16).to_le_bytes());
+            }
+            self.file
+                .write_all(&self.bytes)
+                .map_err(|error| work_error("write", &self.partial, error))?;
+            movie.n_bins += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn finish(self) -> Result<BinnedMovie> {
+        let failed = |error| work_error("write", &self.movie.path, error);
+        let file = self
+            .file
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        std::fs::rename(&self.partial, &self.movie.path).map_err(failed)?;
+        Ok(self.movie)
+    }
+}
+
+impl BinnedMovie {
+    /// No bins at all.
+    pub(crate) fn empty() -> Self {
+        Self {
+            path: PathBuf::new(),
+            height: 0,
+            width: 0,
+            n_bins: 0,
+            bin_frames: 1,
+            step: Vec::new(),
+            reference: Vec::new(),
+        }
+    }
+
+    /// Whether the file is there and whole.
+    pub fn is_whole(&self) -> bool {
+        let bytes = 2 * (self.n_bins * self.height * self.width) as u64;
+        std::fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes)
+    }
+
+    /// Pixels of a bin.
+    pub fn n_pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// What the bins are relative to, `[y, x]`.
+    pub fn reference(&self) -> &[f32] {
+        &self.reference
+    }
+
+    /// Calls `visit` with every bin less the reference, `[y, x]`, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or what `visit` returns.
+    pub fn for_each(&self, mut visit: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        self.for_each_group(1, |first, bins| visit(first, bins))
+    }
+
+    /// As [`BinnedMovie::for_each`], but `n` bins at a time (the last group may be smaller).
+    ///
+    /// # Errors
+    /// As [`BinnedMovie::for_each`].
+    pub fn for_each_group(
+        &self,
+        n: usize,
+        mut visit: impl FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |error| work_error("read", &self.path, error);
+        let mut file = File::open(&self.path).map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let n_pixels = self.n_pixels();
+        let mut bytes = Vec::new();
+        let mut values = Vec::new();
+        for first in (0..self.n_bins).step_by(n) {
+            let count = n.min(self.n_bins - first);
+            bytes.resize(2 * count * n_pixels, 0);
+            file.read_exact(&mut bytes).map_err(failed)?;
+            values.clear();
+            for bin in bytes.chunks_exact(2 * n_pixels) {
+                let pairs = bin.as_chunks::<2>().0.iter().zip(&self.step);
+                values
+                    .extend(pairs.map(|(&pair, step)| f32::from(i16::from_le_bytes(pair)) * step));
+            }
+            visit(first, &values)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! Two-photon imaging: from a raw movie to cells, traces and spikes.
+//!
+//! The stages, in the order in which data meet them:
+//!
+//! 1. [`registration`]: the reference image, the shift field of every frame, frames moved once; what comes of it is the
+//!    [`binned_movie`];
+//! 2. [`detection`]: images that sum up the binned movie;
+//! 3. [`segmentation`]: cells in these images, by a U-Net.
+
+pub mod binned_movie;
+pub mod detection;
+pub mod frames;
+pub mod registration;
+pub mod segmentation;

@@ -1,0 +1,252 @@
+//! Twin of `wgsl/imaging/convolve.wgsl`: one unit of the network.
+//!
+//! Batch norm and activation are applied as the input is copied into a frame of zeros (they come before the padding), then
+//! the convolution runs directly over rows of 16 pixels and a few output channels at a time, whose sums stay in registers:
+//! no matrix of patches is ever written. This twin fuses multiplications and additions where the processor can: a network has no exact
+//! answer, and twice the speed is worth the last bit (docs/internals/decisions/007-the-network-fuses.md).
+
+use multiversion::target::target_cfg_f;
+
+use crate::{
+    cpu::{Buffer, params},
+    layout::ConvolveParams,
+};
+
+/// Pixels of a row that are summed side by side.
+const PIXELS: usize = 16;
+/// Output channels that are summed side by side: with two registers of pixels each they fill the register file.
+const CHANNELS: usize = 6;
+
+/// `x` `[image, in_channel, y, x]` to `out` `[image, out_channel, y, x]`:
+/// `out = bias + addend + sum of weight * relu(factor * x + term)`, zero beyond the edge.
+///
+/// `weight` `[out_channel, in_channel, kernel, kernel]`; the factor of channel c of image i is
+/// `affine[affine_offset + i * affine_stride + c]`, its term `affine_gap` further on; `addend` has the shape of `out` or is not read.
+pub fn convolve(
+    p: &ConvolveParams,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    affine: &[f32],
+    addend: &[f32],
+    out: &mut [f32],
+) {
+    let (height, width) = (p.height as usize, p.width as usize);
+    let (inputs, outputs) = (p.in_channels as usize, p.out_channels as usize);
+    let scale = if p.upsample == 0 { 1 } else { 2 };
+    let in_pixels = (height / scale) * (width / scale);
+    let frame = Frame::new(height, width, inputs, p.kernel as usize);
+    let mut padded = vec![0.0f32; (height + 2 * frame.border) * frame.row];
+    let packed = pack(weight, inputs, outputs, (p.kernel * p.kernel) as usize);
+    for image in 0..p.n_images as usize {
+        for channel in 0..inputs {
+            let at = (p.affine_offset + p.affine_stride * image as u32) as usize + channel;
+            let from = (image * inputs + channel) * in_pixels;
+            activate(
+                &x[from..from + in_pixels],
+                affine[at],
+                affine[at + p.affine_gap as usize],
+                p.relu != 0,
+                scale,
+                &frame,
+                channel,
+                &mut padded,
+            );
+        }
+        let from = image * outputs * height * width;
+        let out = &mut out[from..from + outputs * height * width];
+        for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
+            if p.add != 0 {
+                let addend = &addend[from + channel * height * width..][..height * width];
+                for (out, addend) in plane.iter_mut().zip(addend) {
+                    *out = bias[channel] + addend;
+                }
+            } else {
+                plane.fill(bias[channel]);
+            }
+        }
+        let size = Size {
+            height,
+            width,
+            inputs,
+            outputs,
+        };
+        if p.kernel == 1 {
+            run_rows::<1>(&frame, &size, &padded, &packed, out);
+        } else {
+            run_rows::<3>(&frame, &size, &padded, &packed, out);
+        }
+    }
+}
+
+/// The input with its border, `[row, channel, column]`: what a sum needs lies close together.
+struct Frame {
+    height: usize,
+    width: usize,
+    border: usize,
+    /// Values from one channel of a row to the next.
+    pitch: usize,
+    /// Values from one row to the next.
+    row: usize,
+}
+
+impl Frame {
+    fn new(height: usize, width: usize, inputs: usize, kernel: usize) -> Self {
+        let border = kernel / 2;
+        let pitch = width.next_multiple_of(PIXELS) + 2 * border;
+        Self {
+            height,
+            width,
+            border,
+            pitch,
+            row: inputs * pitch,
+        }
+    }
+}
+
+struct Size {
+    height: usize,
+    width: usize,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// Weights as `[block of CHANNELS outputs, in_channel, tap, CHANNELS]`, zero where there is no such output.
+fn pack(weight: &[f32], inputs: usize, outputs: usize, taps: usize) -> Vec<f32> {
+    let blocks = outputs.div_ceil(CHANNELS);
+    let mut packed = vec![0.0; blocks * inputs * taps * CHANNELS];
+    for output in 0..outputs {
+        let (block, lane) = (output / CHANNELS, output % CHANNELS);
+        for k in 0..inputs * taps {
+            packed[(block * inputs * taps + k) * CHANNELS + lane] =
+                weight[output * inputs * taps + k];
+        }
+    }
+    packed
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn activate(
+    x: &[f32],
+    factor: f32,
+    term: f32,
+    relu: bool,
+    scale: usize,
+    frame: &Frame,
+    channel: usize,
+    padded: &mut [f32],
+) {
+    let width = frame.width / scale;
+    let low = if relu { 0.0 } else { f32::NEG_INFINITY };
+    for y in 0..frame.height {
+        let row = &x[y / scale * width..(y / scale + 1) * width];
+        let start = (y + frame.border) * frame.row + channel * frame.pitch + frame.border;
+        let target = &mut padded[start..start + frame.width];
+        if scale == 1 {
+            for (target, value) in target.iter_mut().zip(row) {
+                *target = (value * factor + term).max(low);
+            }
+        } else {
+            for (pair, value) in target.chunks_exact_mut(2).zip(row) {
+                pair.fill((value * factor + term).max(low));
+            }
+        }
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2+fma"))]
+fn run_rows<const KERNEL: usize>(
+    frame: &Frame,
+    size: &Size,
+    padded: &[f32],
+    packed: &[f32],
+    out: &mut [f32],
+) {
+    if target_cfg_f!(target_feature = "fma") {
+        rows::<KERNEL, true>(frame, size, padded, packed, out);
+    } else {
+        rows::<KERNEL, false>(frame, size, padded, packed, out);
+    }
+}
+
+/// Adds the convolution to `out`: every row, every 16 pixels, every block of output channels.
+#[inline(always)]
+fn rows<const KERNEL: usize, const FUSED: bool>(
+    frame: &Frame,
+    size: &Size,
+    padded: &[f32],
+    packed: &[f32],
+    out: &mut [f32],
+) {
+    let block_words = size.inputs * KERNEL * KERNEL * CHANNELS;
+    for y in 0..size.height {
+        for x in (0..size.width).step_by(PIXELS) {
+            let n = PIXELS.min(size.width - x);
+            for (block, weights) in packed.chunks_exact(block_words).enumerate() {
+                let mut sums = [[0.0f32; PIXELS]; CHANNELS];
+                let start = y * frame.row + x;
+                tile::<KERNEL, FUSED>(&padded[start..], frame, weights, &mut sums);
+                for (lane, sums) in sums.iter().enumerate() {
+                    let channel = block * CHANNELS + lane;
+                    if channel >= size.outputs {
+                        break;
+                    }
+                    let at = (channel * size.height + y) * size.width + x;
+                    let target = &mut out[at..at + n];
+                    for (out, sum) in target.iter_mut().zip(sums) {
+                        *out += sum;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sums over all input channels and taps for 16 pixels and a block of output channels.
+#[inline(always)]
+fn tile<const KERNEL: usize, const FUSED: bool>(
+    padded: &[f32],
+    frame: &Frame,
+    weights: &[f32],
+    sums: &mut [[f32; PIXELS]; CHANNELS],
+) {
+    let mut local = *sums;
+    for (input, weights) in weights.chunks_exact(KERNEL * KERNEL * CHANNELS).enumerate() {
+        for ky in 0..KERNEL {
+            let start = input * frame.pitch + ky * frame.row;
+            let row = &padded[start..start + PIXELS + KERNEL - 1];
+            for kx in 0..KERNEL {
+                let values: &[f32; PIXELS] = row[kx..kx + PIXELS].try_into().expect("a tile");
+                let at = (ky * KERNEL + kx) * CHANNELS;
+                let weights: &[f32; CHANNELS] =
+                    weights[at..at + CHANNELS].try_into().expect("a block");
+                for lane in 0..CHANNELS {
+                    for i in 0..PIXELS {
+                        local[lane][i] = if FUSED {
+                            weights[lane].mul_add(values[i], local[lane][i])
+                        } else {
+                            weights[lane] * values[i] + local[lane][i]
+                        };
+                    }
+                }
+            }
+        }
+    }
+    *sums = local;
+}
+
+/// Binding order: x, weight, bias, affine, addend, out.
+pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
+    let [x, weight, bias, affine, addend, out] = buffers else {
+        panic!("convolve takes 6 bindings")
+    };
+    convolve(
+        &params(bytes),
+        x.f32(),
+        weight.f32(),
+        bias.f32(),
+        affine.f32(),
+        addend.f32(),
+        out.f32_mut(),
+    );
+}

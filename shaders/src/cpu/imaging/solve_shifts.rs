@@ -1,0 +1,99 @@
+//! Twin of `wgsl/imaging/solve_shifts.wgsl`: one Gauss-Newton step of the knots of every frame.
+//!
+//! The frame is modelled as `gain * reference + offset`, both fitted in closed form from the sums. The matrix of the step is
+//! that of the reference (inverse compositional in spirit: Baker and Matthews 2004), so it is inverted once and for all. It
+//! holds the ridge on the bending of the field, which lets rows with little structure follow their neighbours.
+
+use super::field::Knots;
+use crate::{
+    cpu::{Buffer, params},
+    layout::{ROW_SCALARS, SolveShiftsParams},
+};
+
+const SCALARS: usize = ROW_SCALARS as usize;
+/// Contrasts of a frame, relative to the reference, that are believed.
+const GAINS: (f32, f32) = (0.3, 3.0);
+
+/// Steps `knots` `[frame, 2, knot_row, knot_column]` and says how the frame fitted before the step: `fit` `[frame, 3]`
+/// (correlation with the reference, gain, offset).
+///
+/// `start` `[frame, 3]` (y, x, …) limits the shifts to `reach`; `sums` are those of `sum_gradients`. With
+/// `n = 2 * knot_rows * knot_columns`, `system` holds: sum of the weights, weighted sum of squares of the reference about its mean,
+/// two zeros, then `[n]` sums of the weighted gradients, `[n]` sums of gradient times reference about its mean, `[n, n]` inverse matrix, `[n, n]`
+/// inverse matrix times ridge.
+pub fn solve_shifts(
+    p: &SolveShiftsParams,
+    sums: &[f32],
+    system: &[f32],
+    start: &[f32],
+    knots: &mut [f32],
+    fit: &mut [f32],
+) {
+    let height = p.height as usize;
+    // The spacing along x is not needed here.
+    let grid = Knots::new(p.knot_rows, p.knot_columns, p.height, 1);
+    let (n, columns) = (grid.len(), grid.columns);
+    let entries = SCALARS + 2 * columns;
+    let (weight, squares) = (system[0], system[1]);
+    let rest = &system[4..];
+    let (gradient, rest) = rest.split_at(n);
+    let (fixed, rest) = rest.split_at(n);
+    let (inverse, ridge) = rest.split_at(n * n);
+    let mut right = vec![0.0f32; n];
+    for frame in 0..p.n_frames as usize {
+        let sums = &sums[frame * height * entries..(frame + 1) * height * entries];
+        let knots = &mut knots[frame * n..(frame + 1) * n];
+        let mut scalars = [0.0f32; SCALARS];
+        right.fill(0.0);
+        for (row, sums) in sums.chunks_exact(entries).enumerate() {
+            for (scalar, sum) in scalars.iter_mut().zip(sums) {
+                *scalar += sum;
+            }
+            let (first, next, t) = grid.row_place(row);
+            for axis in 0..2 {
+                for column in 0..columns {
+                    let sum = sums[SCALARS + axis * columns + column];
+                    let at = axis * grid.rows * columns + column;
+                    right[at + first * columns] += sum * (1.0 - t);
+                    right[at + next * columns] += sum * t;
+                }
+            }
+        }
+        let mean = scalars[0] / weight;
+        let gain = (scalars[1] / squares).clamp(GAINS.0, GAINS.1);
+        let variance = scalars[2] - scalars[0] * mean;
+        let correlation = if variance > 0.0 && squares > 0.0 {
+            scalars[1] / (variance * squares).sqrt()
+        } else {
+            0.0
+        };
+        for k in 0..n {
+            right[k] = (right[k] - mean * gradient[k]) / gain - fixed[k];
+        }
+        let before = knots.to_vec();
+        for k in 0..n {
+            let mut step = 0.0;
+            for j in 0..n {
+                step += inverse[k * n + j] * right[j] + ridge[k * n + j] * before[j];
+            }
+            let centre = start[3 * frame + k / (n / 2)];
+            knots[k] = (before[k] - step).clamp(centre - p.reach, centre + p.reach);
+        }
+        fit[3 * frame..3 * frame + 3].copy_from_slice(&[correlation, gain, mean]);
+    }
+}
+
+/// Binding order: sums, system, start, knots, fit.
+pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
+    let [sums, system, start, knots, fit] = buffers else {
+        panic!("solve_shifts takes 5 bindings")
+    };
+    solve_shifts(
+        &params(bytes),
+        sums.f32(),
+        system.f32(),
+        start.f32(),
+        knots.f32_mut(),
+        fit.f32_mut(),
+    );
+}
