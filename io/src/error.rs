@@ -160,6 +160,68 @@ pub enum IoError {
         /// Samples in the recording.
         n_samples: u64,
     },
+    /// No reader knows this movie.
+    #[error("`{}` is not a movie that somata knows: {seen}", path.display())]
+    NotAMovie {
+        /// The path.
+        path: PathBuf,
+        /// What was looked at and seen.
+        seen: String,
+    },
+    /// No reader knows this still image.
+    #[error("`{}` is not an image that somata knows: {seen}", path.display())]
+    NotAnImage {
+        /// The path.
+        path: PathBuf,
+        /// What was looked at and seen.
+        seen: String,
+    },
+    /// A movie or image that makes no sense as a whole.
+    #[error("`{}`: {what}", path.display())]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+        /// What the user can do.
+        hint: String,
+    },
+    /// A page of a movie or image that cannot be used.
+    #[error("`{}`, page {page}: {what}", path.display())]
+    BadPage {
+        /// The file.
+        path: PathBuf,
+        /// The page, counted from 1.
+        page: u64,
+        /// What is wrong with it.
+        what: String,
+        /// What the user can do.
+        hint: String,
+    },
+    /// Frames beyond the end of a movie were asked for.
+    #[error("frames {start_frame} to {end_frame} were asked for, the movie has {n_frames}")]
+    FramesOutOfRange {
+        /// First frame asked for.
+        start_frame: u64,
+        /// One past the last frame asked for.
+        end_frame: u64,
+        /// Frames in the movie.
+        n_frames: u64,
+    },
+    /// A plane or channel was asked for that the movie lacks.
+    #[error(
+        "plane {plane} and channel {channel} were asked for, the movie has {n_planes} planes and {n_channels} channels"
+    )]
+    NoSuchPlane {
+        /// The plane asked for, from 0.
+        plane: usize,
+        /// The channel asked for, from 0.
+        channel: usize,
+        /// Planes in the movie.
+        n_planes: usize,
+        /// Channels in the movie.
+        n_channels: usize,
+    },
     /// A buffer given to a reader does not hold whole frames.
     #[error("a buffer of {buffer_bytes} bytes does not hold whole frames of {frame_bytes} bytes")]
     BufferNotWholeFrames {
@@ -255,6 +317,12 @@ impl IoError {
             }
             IoError::Exists { .. } => "choose another folder, or replace it with `--force`".to_owned(),
             IoError::Locked { .. } => "wait until the other run has ended, or choose another folder".to_owned(),
+            IoError::NotAMovie { .. } => {
+                "give TIFF files in the order of time, a folder of them, or a bare binary file with `--height` and `--width`".to_owned()
+            }
+            IoError::NotAnImage { .. } => "give a TIFF, PNG or JPEG file".to_owned(),
+            IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
+            IoError::FramesOutOfRange { .. } | IoError::NoSuchPlane { .. } => return None,
             IoError::OutOfRange { .. } | IoError::BufferNotWholeFrames { .. } | IoError::BadTables { .. } => return None,
         };
         Some(text)

@@ -215,6 +215,9 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         "continuous" | "oebin" => "Open Ephys is not read yet",
         "rhd" | "rhs" => "Intan is not read yet",
         "json" | "prb" | "cmp" | "txt" | "csv" => "this is a text file without samples",
+        "tif" | "tiff" | "btf" | "tf8" => {
+            "this is a movie or an image: process it with `somata image` or `somata segment`"
+        }
         "npy" | "npz" => "numpy files are not read as recordings",
         _ if n_first == 0 => "the file is empty",
         _ => "",
