@@ -359,6 +359,49 @@ pub const SEED_WINDOW: u32 = 11;
 /// Words of a seed's window of bits.
 pub const SEED_WORDS: u32 = (SEED_WINDOW * SEED_WINDOW).div_ceil(32);
 
+kernel! {
+    /// Weighted sums of pixels: every footprint on every frame, `[frame, row]`.
+    imaging / project_footprints => ProjectFootprintsParams {
+        /// Frames that travel together.
+        n_frames: u32,
+        /// Pixels of a frame.
+        n_pixels: u32,
+        /// Footprints.
+        n_rows: u32,
+    }
+    workgroups(self) { [self.n_rows.min(65535), 1, self.n_frames] }
+}
+
+kernel! {
+    /// Sums over frames of trace times pixel, for listed pixels of each trace, added to what is there.
+    imaging / correlate_traces => CorrelateTracesParams {
+        /// Frames that travel together.
+        n_frames: u32,
+        /// Pixels of a frame.
+        n_pixels: u32,
+        /// Pixels that are listed, of all traces.
+        n_entries: u32,
+    }
+    workgroups(self) { [self.n_entries.div_ceil(64).min(65535), 1, 1] }
+}
+
+kernel! {
+    /// Non-negative deconvolution of every trace by coordinate descent.
+    imaging / deconvolve => DeconvolveParams {
+        /// Traces.
+        n_traces: u32,
+        /// Frames of a trace.
+        n_frames: u32,
+        /// Frames of the response to a spike (at most 2048).
+        n_taps: u32,
+        /// Sweeps over the trace.
+        sweeps: u32,
+        /// Every so many sweeps visit all frames, the others only those with a spike.
+        full_every: u32,
+    }
+    workgroups(self) { [self.n_traces.min(65535), 1, 1] }
+}
+
 /// Kernel name and size of the Rust uniform, for every kernel of this file.
 pub(super) fn layouts() -> &'static [(&'static str, usize)] {
     &[
@@ -381,5 +424,8 @@ pub(super) fn layouts() -> &'static [(&'static str, usize)] {
         CountEndsParams::LAYOUT,
         FindSeedsParams::LAYOUT,
         GrowSeedsParams::LAYOUT,
+        ProjectFootprintsParams::LAYOUT,
+        CorrelateTracesParams::LAYOUT,
+        DeconvolveParams::LAYOUT,
     ]
 }
