@@ -8,7 +8,10 @@
 //! 3. [`segmentation`]: cells in these images, by a U-Net.
 
 pub mod binned_movie;
+pub mod demixing;
 pub mod detection;
 pub mod frames;
+pub mod morphology;
 pub mod registration;
+pub mod rois;
 pub mod segmentation;

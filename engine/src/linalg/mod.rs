@@ -2,7 +2,7 @@
 //!
 //! Matrices are row-major slices with their sizes. The decompositions are faer's; a change of library stays here.
 
-use faer::{Mat, MatRef, Par, Side, prelude::Solve};
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side, prelude::Solve};
 
 /// Keeps faer from spreading over threads, which would make sums depend on their number.
 fn sequential() {
@@ -76,6 +76,36 @@ pub fn solve_spd(a: &[f64], n: usize, b: &[f64], m: usize) -> Option<Vec<f64>> {
             .map(|at| x[at])
             .collect(),
     )
+}
+
+/// Inverse of a symmetric positive definite `n` by `n` matrix; `None` when it is not.
+pub fn inverse_spd(a: &[f64], n: usize) -> Option<Vec<f64>> {
+    sequential();
+    let cholesky = matrix(a, n, n).llt(Side::Lower).ok()?;
+    let x: Mat<f64> = cholesky.solve(&Mat::<f64>::identity(n, n));
+    Some(
+        (0..n)
+            .flat_map(|i| (0..n).map(move |j| (i, j)))
+            .map(|at| x[at])
+            .collect(),
+    )
+}
+
+/// Product of a `rows` by `inner` and an `inner` by `columns` matrix in 32 bits, row-major.
+pub fn product_f32(a: &[f32], b: &[f32], rows: usize, inner: usize, columns: usize) -> Vec<f32> {
+    let mut out = vec![0.0f32; rows * columns];
+    if out.is_empty() || inner == 0 {
+        return out;
+    }
+    faer::linalg::matmul::matmul(
+        MatMut::from_row_major_slice_mut(&mut out, rows, columns),
+        Accum::Replace,
+        MatRef::from_row_major_slice(a, rows, inner),
+        MatRef::from_row_major_slice(b, inner, columns),
+        1.0,
+        Par::Seq,
+    );
+    out
 }
 
 /// Inverse of a general `n` by `n` matrix; `None` when it is singular.

@@ -1,0 +1,131 @@
+//! Cells as sets of pixels.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a cell was found.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Origin {
+    /// By the network, in the summary images.
+    Network,
+    /// By its activity alone.
+    Activity,
+}
+
+/// A cell.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Roi {
+    /// Pixels of the body, ascending: indices `y * width + x`.
+    pub body: Vec<u32>,
+    /// Pixels of the footprint, ascending, by which the trace is taken apart from others.
+    pub pixels: Vec<u32>,
+    /// Weight of each pixel of the footprint; the body's plateau is about 1.
+    pub weights: Vec<f32>,
+    /// Mean probability of the network over the body.
+    pub probability: f32,
+    /// Signal of the footprint over its noise: how well the activity tells the cell's shape.
+    pub footprint_snr: f32,
+    /// Where it was found.
+    pub origin: Origin,
+}
+
+impl Roi {
+    /// A cell whose footprint is its body, not yet refined.
+    pub fn proposal(body: Vec<u32>, probability: f32, origin: Origin) -> Self {
+        Self {
+            pixels: body.clone(),
+            weights: vec![1.0; body.len()],
+            body,
+            probability,
+            footprint_snr: 0.0,
+            origin,
+        }
+    }
+
+    /// Mean place of the body, y and x.
+    pub fn centre(&self, width: usize) -> [f64; 2] {
+        let n = self.body.len().max(1) as f64;
+        let sum = |part: fn(usize, usize) -> usize| {
+            self.body
+                .iter()
+                .map(|&p| part(p as usize, width) as f64)
+                .sum::<f64>()
+                / n
+        };
+        [sum(|p, w| p / w), sum(|p, w| p % w)]
+    }
+
+    /// Whether the body touches the edge of the image.
+    pub fn touches_edge(&self, height: usize, width: usize) -> bool {
+        self.body.iter().any(|&p| {
+            let (y, x) = (p as usize / width, p as usize % width);
+            y == 0 || x == 0 || y + 1 == height || x + 1 == width
+        })
+    }
+}
+
+/// Rows of pixels with weights, as `project_footprints` takes them.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// First entry of each row, and the end of the last.
+    pub start: Vec<u32>,
+    /// Pixel of each entry.
+    pub pixel: Vec<u32>,
+    /// Weight of each entry.
+    pub weight: Vec<f32>,
+}
+
+impl Rows {
+    /// No rows.
+    pub fn new() -> Self {
+        Self {
+            start: vec![0],
+            ..Self::default()
+        }
+    }
+
+    /// Rows so far.
+    pub fn len(&self) -> usize {
+        self.start.len() - 1
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a row.
+    pub fn push(&mut self, entries: impl Iterator<Item = (u32, f32)>) {
+        for (pixel, weight) in entries {
+            self.pixel.push(pixel);
+            self.weight.push(weight);
+        }
+        self.start.push(self.pixel.len() as u32);
+    }
+
+    /// Entries of a row.
+    pub fn row(&self, k: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let range = self.start[k] as usize..self.start[k + 1] as usize;
+        self.pixel[range.clone()]
+            .iter()
+            .copied()
+            .zip(self.weight[range].iter().copied())
+    }
+
+    /// Appends the rows of others.
+    pub fn extend(&mut self, other: &Self) {
+        for k in 0..other.len() {
+            self.push(other.row(k));
+        }
+    }
+
+    /// Every row's weighted sum of an image, in 64 bits.
+    pub fn apply(&self, image: &[f32]) -> Vec<f64> {
+        (0..self.len())
+            .map(|k| {
+                self.row(k)
+                    .map(|(pixel, weight)| f64::from(weight) * f64::from(image[pixel as usize]))
+                    .sum()
+            })
+            .collect()
+    }
+}
