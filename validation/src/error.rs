@@ -29,7 +29,7 @@ pub enum ValidationError {
     /// A value of a specification cannot be simulated.
     #[error("`{field}` {reason}")]
     BadSpec {
-        /// The field of [`crate::simulate::RecordingSpec`].
+        /// The field of [`crate::simulate::RecordingSpec`] or [`crate::simulate::movie::MovieSpec`].
         field: &'static str,
         /// What is wrong with it and what is possible.
         reason: String,

@@ -10,6 +10,7 @@
 
 pub mod assignment;
 pub mod collision;
+pub mod masks;
 pub mod match_counts;
 pub mod motion;
 pub mod phy_spikes;

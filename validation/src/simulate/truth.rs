@@ -104,7 +104,7 @@ impl GroundTruth {
     }
 }
 
-fn add_array<W: Write + Seek, T: npyz::AutoSerialize>(
+pub(crate) fn add_array<W: Write + Seek, T: npyz::AutoSerialize>(
     archive: &mut NpzWriter<W>,
     name: &str,
     shape: &[u64],
