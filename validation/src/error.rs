@@ -34,6 +34,9 @@ pub enum ValidationError {
         /// What is wrong with it and what is possible.
         reason: String,
     },
+    /// What a program found does not belong to the truth it is compared with.
+    #[error("the prediction does not fit the truth: {0}")]
+    BadPrediction(String),
 }
 
 impl ValidationError {
