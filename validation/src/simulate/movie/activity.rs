@@ -17,6 +17,8 @@ const LEAST_SPIKES: i64 = 3;
 /// Events a second of each neuropil field and of each process.
 const NEUROPIL_RATE_HZ: f64 = 1.0;
 const PROCESS_RATE_HZ: f64 = 0.3;
+/// After as many decays a response is below 1 % of its peak.
+const WARM_UP_DECAYS: f64 = 5.0;
 
 /// The common signal that modulates all cells, `[frames]`, of deviation 1.
 pub fn common_signal(spec: &MovieSpec, random: &mut Stream) -> Vec<f32> {
@@ -100,10 +102,12 @@ pub fn process_signal(spec: &MovieSpec, random: &mut Stream) -> Vec<f32> {
 }
 
 fn random_events(spec: &MovieSpec, rate_hz: f64, peak: f64, random: &mut Stream) -> Vec<f32> {
-    let events: Vec<i16> = (0..spec.n_frames)
+    // Begun before the movie, or the background would brighten over its first seconds.
+    let before = (WARM_UP_DECAYS * spec.decay_s * spec.frame_rate_hz).ceil() as usize;
+    let events: Vec<i16> = (0..before + spec.n_frames)
         .map(|_| poisson(rate_hz / spec.frame_rate_hz, random) as i16)
         .collect();
-    respond(spec, &events, peak)
+    respond(spec, &events, peak).split_off(before)
 }
 
 /// A Poisson number by multiplying uniform ones (Knuth), in parts where the mean is large.
@@ -146,6 +150,20 @@ mod tests {
         assert!(((at - 50) as f64 / 200.0 - expected_s).abs() < 0.005);
         // Far from the rise only the decay remains: e in 0.7 s = 140 frames.
         assert!((response[450] / response[310] - (-1.0f32).exp()).abs() < 0.002);
+    }
+
+    #[test]
+    fn the_neuropil_is_as_bright_at_the_beginning_as_later() {
+        let spec = MovieSpec {
+            n_neuropil_fields: 400,
+            n_frames: 300,
+            ..MovieSpec::default()
+        };
+        let signals = neuropil_signals(&spec, &mut Stream::new(6, 0));
+        let mean = |t: usize| signals.iter().map(|signal| signal[t]).sum::<f32>() / 400.0;
+        // One event a second, each lasting 0.7 s: 400 fields leave 6 % at one deviation.
+        assert!((mean(0) / mean(299) - 1.0).abs() < 0.3, "{}", mean(0));
+        assert!(signals.iter().all(|signal| signal.len() == 300));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub mod cells;
 pub mod motion;
 pub mod movie;
 pub mod photons;
+mod plane;
+mod read_truth;
 pub mod smooth;
 pub mod spec;
 pub mod tissue;
@@ -26,6 +28,7 @@ pub mod truth;
 pub mod write;
 
 pub use movie::SimulatedMovie;
+pub use read_truth::read_movie_truth;
 pub use spec::{MovieKind, MovieSpec};
-pub use truth::{MovieTruth, read_movie_truth};
+pub use truth::MovieTruth;
 pub use write::{write_movie, write_simulated_movie};

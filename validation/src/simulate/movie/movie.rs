@@ -7,13 +7,12 @@
 
 use rayon::prelude::*;
 
-use super::activity::{common_signal, draw_spikes, neuropil_signals, process_signal, respond};
-use super::canvas::{Canvas, CoarseField, POINTS_PER_PX, Patch};
-use super::cells::{CellShape, draw_appearance, draw_processes, place_cells};
+use super::activity::common_signal;
+use super::canvas::{Canvas, POINTS_PER_PX};
 use super::motion::{Motion, ShiftField};
 use super::photons::{Tables, tables};
+use super::plane::{Drawing, Plane};
 use super::spec::MovieSpec;
-use super::tissue::{Vessels, make_background, make_neuropil};
 use super::truth::{MovieTruth, ShiftKnots, WeightedFootprint};
 use crate::error::Result;
 use crate::simulate::philox::{Stream, key_of, philox4x32};
@@ -22,40 +21,6 @@ use crate::simulate::philox::{Stream, key_of, philox4x32};
 // still movie of one seed have the same cells, spikes and noise. Above the streams of recordings.
 const STREAM_MOTION: u64 = 8 << 20;
 const STREAM_COMMON: u64 = (8 << 20) + 1;
-/// Streams of one plane, by purpose.
-const STREAM_PLANES: u64 = 16 << 20;
-const STREAMS_PER_PLANE: u64 = 1 << 24;
-const TISSUE: u64 = 0;
-const PLACES: u64 = 1;
-const NEUROPIL: u64 = 2;
-const PROCESSES: u64 = 3;
-const CELLS: u64 = 1 << 20;
-const PROCESS_SIGNALS: u64 = 2 << 20;
-
-/// Signals weaker than this change no count and are not drawn.
-const FAINTEST: f32 = 1e-4;
-
-struct Cell {
-    shape: CellShape,
-    patch: Patch,
-    visible: f64,
-    is_active: bool,
-    is_in_frame: bool,
-    spikes: Vec<i16>,
-    response: Vec<f32>,
-}
-
-struct Plane {
-    /// Background at each grid point.
-    background: Vec<f32>,
-    /// Cells at rest at each grid point.
-    resting_cells: Vec<f32>,
-    neuropil: Vec<CoarseField>,
-    neuropil_signals: Vec<Vec<f32>>,
-    cells: Vec<Cell>,
-    processes: Vec<(Patch, Vec<f32>)>,
-}
-
 /// A movie whose cells, spikes and motion are known; see the module's head.
 pub struct SimulatedMovie {
     spec: MovieSpec,
@@ -68,11 +33,8 @@ pub struct SimulatedMovie {
 /// Working memory of one frame.
 #[derive(Default)]
 struct Scratch {
-    canvas: Vec<f32>,
+    drawing: Drawing,
     brightness: Vec<f32>,
-    neuropil: Option<CoarseField>,
-    line: Vec<f32>,
-    glow: Vec<f32>,
     down: Vec<f32>,
     right: Vec<f32>,
 }
@@ -190,7 +152,7 @@ impl SimulatedMovie {
     fn fill_brightness(&self, plane: usize, t: usize, scratch: &mut Scratch) {
         let field = self.motion.field(plane, t);
         let rows = self.rows_seen(&field);
-        self.planes[plane].draw(&self.canvas, t, rows, scratch);
+        self.planes[plane].draw(&self.canvas, t, rows, &mut scratch.drawing);
         self.look(&field, self.left_by_bleaching(t) as f32, scratch);
     }
 
@@ -210,12 +172,12 @@ impl SimulatedMovie {
     fn look(&self, field: &ShiftField, factor: f32, scratch: &mut Scratch) {
         let (height, width) = (self.spec.height, self.spec.width);
         let Scratch {
-            canvas,
+            drawing,
             brightness,
             down,
             right,
-            ..
         } = scratch;
+        let canvas = &drawing.points;
         down.resize(width, 0.0);
         right.resize(width, 0.0);
         brightness.resize(height * width, 0.0);
@@ -319,119 +281,6 @@ impl SimulatedMovie {
     }
 }
 
-impl Plane {
-    fn new(spec: &MovieSpec, canvas: &Canvas, plane: usize, common: &[f32]) -> Self {
-        let stream = |purpose: u64| {
-            Stream::new(
-                spec.seed,
-                STREAM_PLANES + plane as u64 * STREAMS_PER_PLANE + purpose,
-            )
-        };
-        let mut random = stream(TISSUE);
-        let vessels = Vessels::new(spec, canvas.margin_px as f64, &mut random);
-        let background = make_background(spec, canvas, &vessels, &mut random);
-        let placed = place_cells(spec, canvas, &vessels, &mut stream(PLACES));
-        let n_in_frame = placed.in_frame.len();
-        let cells: Vec<Cell> = placed
-            .in_frame
-            .into_iter()
-            .chain(placed.outside)
-            .enumerate()
-            .map(|(at, shape)| {
-                let mut random = stream(CELLS + at as u64);
-                let appearance = draw_appearance(spec, &mut random);
-                let peak = random.between(spec.spike_brightness[0], spec.spike_brightness[1]);
-                let spikes = if appearance.active {
-                    draw_spikes(spec, common, &mut random)
-                } else {
-                    vec![0; spec.n_frames]
-                };
-                Cell {
-                    patch: shape.patch(canvas),
-                    shape,
-                    visible: appearance.visible,
-                    is_active: appearance.active,
-                    is_in_frame: at < n_in_frame,
-                    response: respond(spec, &spikes, peak),
-                    spikes,
-                }
-            })
-            .collect();
-        let mut resting_cells = vec![0.0; canvas.n_points()];
-        for cell in &cells {
-            cell.patch
-                .add_to(&mut resting_cells, canvas.width, cell.visible as f32);
-        }
-
-        let mut random = stream(NEUROPIL);
-        let neuropil = make_neuropil(spec, canvas, &mut random);
-        let processes = draw_processes(spec, canvas, &mut stream(PROCESSES))
-            .into_iter()
-            .enumerate()
-            .map(|(at, patch)| {
-                let mut random = stream(PROCESS_SIGNALS + at as u64);
-                (patch, process_signal(spec, &mut random))
-            })
-            .collect();
-        Self {
-            background,
-            resting_cells,
-            neuropil_signals: neuropil_signals(spec, &mut random),
-            neuropil,
-            cells,
-            processes,
-        }
-    }
-
-    /// Draws the plane in frame `t` at the grid rows `rows`; other rows keep what they had.
-    fn draw(&self, canvas: &Canvas, t: usize, rows: std::ops::Range<usize>, scratch: &mut Scratch) {
-        scratch.canvas.resize(canvas.n_points(), 0.0);
-        scratch.glow.resize(canvas.width, 0.0);
-        let (height, width) = CoarseField::size(canvas);
-        let neuropil = scratch.neuropil.get_or_insert_with(|| CoarseField {
-            height,
-            width,
-            values: Vec::new(),
-        });
-        neuropil.values.clear();
-        neuropil.values.resize(height * width, 1.0);
-        for (field, signal) in self.neuropil.iter().zip(&self.neuropil_signals) {
-            let signal = signal[t];
-            for (sum, value) in neuropil.values.iter_mut().zip(&field.values) {
-                *sum += signal * value;
-            }
-        }
-        for row in rows {
-            neuropil.row(row, &mut scratch.line, &mut scratch.glow);
-            let line = row * canvas.width..(row + 1) * canvas.width;
-            let at_rest = self.background[line.clone()]
-                .iter()
-                .zip(&self.resting_cells[line.clone()]);
-            for ((out, glow), (background, cells)) in scratch.canvas[line]
-                .iter_mut()
-                .zip(&scratch.glow)
-                .zip(at_rest)
-            {
-                *out = background * glow + cells;
-            }
-        }
-        // A patch that touches rows that are not seen changes what is not read: the next frame draws its rows anew.
-        let responses = self
-            .cells
-            .iter()
-            .map(|cell| (&cell.patch, cell.response[t]));
-        let signals = self
-            .processes
-            .iter()
-            .map(|(patch, signal)| (patch, signal[t]));
-        for (patch, signal) in responses.chain(signals) {
-            if signal > FAINTEST {
-                patch.add_to(&mut scratch.canvas, canvas.width, signal);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::spec::MovieKind;
@@ -494,7 +343,10 @@ mod tests {
         let canvas = still.canvas;
         for (y, x) in [(0, 0), (49, 69), (20, 33)] {
             let point = (y + canvas.margin_px) * 2 * canvas.width + (x + canvas.margin_px) * 2;
-            assert_eq!(scratch.brightness[y * 70 + x], scratch.canvas[point]);
+            assert_eq!(
+                scratch.brightness[y * 70 + x],
+                scratch.drawing.points[point]
+            );
         }
     }
 
