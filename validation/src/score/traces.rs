@@ -1,8 +1,8 @@
 //! Scores of the signals of cells that were found: correlation with the truth, and what leaks in from neighbours.
 //!
 //! - Traces: Pearson's correlation with the true indicator signal, median over cells.
-//! - Spikes: Pearson's correlation of counts in bins of six frames (0.2 s at 30 Hz), in the way of Theis et al. 2016 and Berens et al.
-//!   2018, which use 40 ms to 1 s. Deconvolution that knows no rise time comes late by a constant number of frames, so the
+//! - Spikes: Pearson's correlation of counts in bins, as in Theis et al. 2016 and Berens et al. 2018 (theirs are 40 ms); here of six
+//!   frames, 0.2 s at 30 Hz. Deconvolution that knows no rise time comes late by a constant number of frames, so the
 //!   correlation after the one lag that suits all cells best is given beside it.
 //! - Contamination: how much of a neighbour's signal a trace holds.
 

@@ -10,14 +10,14 @@
 //! - [`tissue`]: background, vessels, neuropil; [`cells`]: shapes and places; [`activity`]: spikes and the indicator.
 //! - [`motion`]: how it all moves.
 //! - [`photons`]: shot noise.
-//! - [`movie`]: the frames.
+//! - [`frames`]: the movie itself.
 //! - [`truth`], [`mod@write`]: the known answer, and the files.
 
 pub mod activity;
 pub mod canvas;
 pub mod cells;
+pub mod frames;
 pub mod motion;
-pub mod movie;
 pub mod photons;
 mod plane;
 mod read_truth;
@@ -27,7 +27,7 @@ pub mod tissue;
 pub mod truth;
 pub mod write;
 
-pub use movie::SimulatedMovie;
+pub use frames::SimulatedMovie;
 pub use read_truth::read_movie_truth;
 pub use spec::{MovieKind, MovieSpec};
 pub use truth::MovieTruth;

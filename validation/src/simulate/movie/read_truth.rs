@@ -31,6 +31,8 @@ struct TruthFile<'a, R: Read + Seek> {
 
 /// Shape of an array and its values in row-major order.
 type Array<T> = (Vec<usize>, Vec<T>);
+/// Pixels of each cell and what was kept of each.
+type Cells<W> = Vec<(Footprint, Vec<W>)>;
 
 impl<R: Read + Seek> TruthFile<'_, R> {
     fn bad(&self, reason: impl Into<String>) -> ValidationError {
@@ -118,7 +120,7 @@ impl<R: Read + Seek> TruthFile<'_, R> {
         &mut self,
         name: &str,
         keep: impl Fn(T) -> Option<W>,
-    ) -> Result<([usize; 3], Vec<(Footprint, Vec<W>)>)> {
+    ) -> Result<([usize; 3], Cells<W>)> {
         let path = self.path;
         let Some((shape, file)) = self.open(name)? else {
             return Err(missing(path, name));
@@ -131,7 +133,7 @@ impl<R: Read + Seek> TruthFile<'_, R> {
         };
         let read = shape.and_then(|shape| {
             let [n_cells, height, width] = shape;
-            let mut cells: Vec<(Footprint, Vec<W>)> = Vec::new();
+            let mut cells: Cells<W> = Vec::new();
             cells.resize_with(n_cells, Default::default);
             let values = file.data::<T>().map_err(|source| source.to_string())?;
             for (at, value) in values.enumerate() {

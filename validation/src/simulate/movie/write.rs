@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::movie::SimulatedMovie;
+use super::frames::SimulatedMovie;
 use super::spec::MovieSpec;
 use crate::error::{Result, ValidationError};
 use crate::simulate::write::Partial;
