@@ -13,6 +13,7 @@
 //! - [`masks`]: pixels of cells: IoU, F1, Cellpose's average precision; [`neurofinder`]: NeuroFinder's scores.
 //! - [`traces`]: correlation of traces and spikes, contamination by neighbours.
 //! - [`shifts`]: error of a registration.
+//! - [`plane_folder`]: traces, spikes and shifts of a Suite2p-style folder.
 
 pub mod assignment;
 pub mod collision;
@@ -22,6 +23,7 @@ pub mod motion;
 pub mod movie;
 pub mod neurofinder;
 pub mod phy_spikes;
+pub mod plane_folder;
 pub mod shifts;
 pub mod sorting;
 mod spike_trains;

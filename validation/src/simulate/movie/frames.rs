@@ -21,6 +21,7 @@ use crate::simulate::philox::{Stream, key_of, philox4x32};
 // still movie of one seed have the same cells, spikes and noise. Above the streams of recordings.
 const STREAM_MOTION: u64 = 8 << 20;
 const STREAM_COMMON: u64 = (8 << 20) + 1;
+
 /// A movie whose cells, spikes and motion are known; see the module's head.
 pub struct SimulatedMovie {
     spec: MovieSpec,
