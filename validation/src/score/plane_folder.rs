@@ -17,7 +17,7 @@ use std::path::Path;
 use super::masks::Footprint;
 use super::movie::MoviePrediction;
 use crate::error::{Result, ValidationError};
-use crate::simulate::truth::floats_of;
+use crate::simulate::truth::floats_in_file_order;
 
 /// Share of the neuropil that is taken off `F`: Suite2p's default.
 const NEUROPIL_COEFFICIENT: f64 = 0.7;
@@ -42,11 +42,7 @@ pub struct PlaneFolder {
 /// # Errors
 /// If a file that is there cannot be read or has another shape.
 pub fn read_plane_folder(folder: &Path) -> Result<PlaneFolder> {
-    let of = |name: &str| read_floats(&folder.join(name));
-    let signals = |name: &str| match of(name)? {
-        None => Ok(None),
-        Some(array) => array.rows(&folder.join(name)).map(Some),
-    };
+    let signals = |name: &str| read_rows(&folder.join(name));
     let traces = match signals("F_corrected.npy")? {
         Some(traces) => Some(traces),
         None => match (signals("F.npy")?, signals("Fneu.npy")?) {
@@ -147,26 +143,6 @@ impl PlaneFolder {
     }
 }
 
-struct FloatArray {
-    shape: Vec<u64>,
-    values: Vec<f64>,
-}
-
-impl FloatArray {
-    fn rows(self, path: &Path) -> Result<Vec<Vec<f64>>> {
-        let [n_rows, n_columns] = self.shape[..] else {
-            return Err(ValidationError::bad_file(
-                path,
-                format!("its shape is {:?} and not of two axes", self.shape),
-            ));
-        };
-        let n_columns = n_columns as usize;
-        Ok((0..n_rows as usize)
-            .map(|row| self.values[row * n_columns..(row + 1) * n_columns].to_vec())
-            .collect())
-    }
-}
-
 /// The bytes of a file; `None` where there is none.
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
@@ -176,15 +152,34 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn read_floats(path: &Path) -> Result<Option<FloatArray>> {
+/// An array of two axes by row; `None` where there is no file. Suite2p writes `iscell.npy` column by column.
+fn read_rows(path: &Path) -> Result<Option<Vec<Vec<f64>>>> {
     let Some(bytes) = read_if_there(path)? else {
         return Ok(None);
     };
-    let file = npyz::NpyFile::new(&bytes[..])
-        .map_err(|source| ValidationError::bad_file(path, source.to_string()))?;
-    let shape = file.shape().to_vec();
-    let values = floats_of(file).map_err(|reason| ValidationError::bad_file(path, reason))?;
-    Ok(Some(FloatArray { shape, values }))
+    let bad = |reason: String| ValidationError::bad_file(path, reason);
+    let file = npyz::NpyFile::new(&bytes[..]).map_err(|source| bad(source.to_string()))?;
+    let [n_rows, n_columns] = file.shape()[..] else {
+        return Err(bad(format!(
+            "its shape is {:?} and not of two axes",
+            file.shape()
+        )));
+    };
+    let (n_rows, n_columns) = (n_rows as usize, n_columns as usize);
+    let (per_row, per_column) = match file.order() {
+        npyz::Order::C => (n_columns, 1),
+        npyz::Order::Fortran => (1, n_rows),
+    };
+    let values = floats_in_file_order(file).map_err(bad)?;
+    Ok(Some(
+        (0..n_rows)
+            .map(|row| {
+                (0..n_columns)
+                    .map(|column| values[row * per_row + column * per_column])
+                    .collect()
+            })
+            .collect(),
+    ))
 }
 
 fn read_masks(path: &Path) -> Result<Option<Vec<Footprint>>> {
@@ -249,7 +244,18 @@ mod tests {
             &[10.0f32, 10.0, 10.0, 0.0, 0.0, 0.0],
         );
         write(&at("spks.npy"), &[2, 3], &[0.0f32, 1.0, 0.0, 0.0, 0.0, 2.0]);
-        write(&at("iscell.npy"), &[2, 2], &[0.0f64, 0.2, 1.0, 0.9]);
+        // Column by column, as Suite2p does.
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&[2, 2])
+            .order(npyz::Order::Fortran)
+            .writer(&mut bytes)
+            .begin_nd()
+            .unwrap();
+        writer.extend([0.0f64, 1.0, 0.9, 0.2]).unwrap();
+        writer.finish().unwrap();
+        std::fs::write(at("iscell.npy"), bytes).unwrap();
         write(
             &at("shifts.npy"),
             &[3, 2],

@@ -163,7 +163,7 @@ pub struct MovieSpec {
     /// Odd rows (1, 3, …) appear this much to the right, px, as where both directions of a scan are used. Default 0.
     pub bidirectional_offset_px: f64,
 
-    /// Mean photons of a background pixel in one frame. Default 6.
+    /// Mean photons of a background pixel in one frame, before neuropil and cells add theirs. Default 6.
     pub photons: f64,
     /// Counts of one background brightness: a photon is `gain / photons` counts. Default 60.
     pub gain: f64,
