@@ -29,11 +29,14 @@ pub enum ValidationError {
     /// A value of a specification cannot be simulated.
     #[error("`{field}` {reason}")]
     BadSpec {
-        /// The field of [`crate::simulate::RecordingSpec`].
+        /// The field of [`crate::simulate::RecordingSpec`] or [`crate::simulate::movie::MovieSpec`].
         field: &'static str,
         /// What is wrong with it and what is possible.
         reason: String,
     },
+    /// What a program found does not belong to the truth it is compared with.
+    #[error("the prediction does not fit the truth: {0}")]
+    BadPrediction(String),
 }
 
 impl ValidationError {

@@ -7,16 +7,31 @@
 //! - [`collision`]: how many of the spikes that overlap in time and space were found.
 //! - [`motion`]: how far an estimate of drift is from the true displacement.
 //! - [`phy_spikes`]: spikes of a phy folder.
+//!
+//! Of movies:
+//! - [`movie`]: cells, traces, spikes and shifts against the truth.
+//! - [`masks`]: pixels of cells: IoU, F1, Cellpose's average precision; [`neurofinder`]: NeuroFinder's scores.
+//! - [`traces`]: correlation of traces and spikes, contamination by neighbours.
+//! - [`shifts`]: error of a registration.
+//! - [`plane_folder`]: traces, spikes and shifts of a Suite2p-style folder.
 
 pub mod assignment;
 pub mod collision;
+pub mod masks;
 pub mod match_counts;
 pub mod motion;
+pub mod movie;
+pub mod neurofinder;
 pub mod phy_spikes;
+pub mod plane_folder;
+pub mod shifts;
 pub mod sorting;
 mod spike_trains;
 #[cfg(test)]
 mod stored_cases;
+#[cfg(test)]
+mod stored_movies;
+pub mod traces;
 pub mod two_sortings;
 
 pub use spike_trains::SpikeTrains;

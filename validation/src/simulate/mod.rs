@@ -1,4 +1,4 @@
-//! Recordings with known units, spikes and drift, made from a seed.
+//! Recordings with known units, spikes and drift, made from a seed; and two-photon movies with known cells: [`movie`].
 //!
 //! A [`SimulatedRecording`] holds the neurons, all their spikes and the tissue's movement; the voltage is computed when
 //! a window is read, identically for any choice of windows, so that hours can be simulated without being stored.
@@ -20,6 +20,7 @@ pub mod displacement;
 pub mod firing;
 pub mod geometry;
 pub mod hybrid;
+pub mod movie;
 pub mod neurons;
 pub mod noise;
 pub mod philox;

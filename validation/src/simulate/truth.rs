@@ -104,7 +104,7 @@ impl GroundTruth {
     }
 }
 
-fn add_array<W: Write + Seek, T: npyz::AutoSerialize>(
+pub(crate) fn add_array<W: Write + Seek, T: npyz::AutoSerialize>(
     archive: &mut NpzWriter<W>,
     name: &str,
     shape: &[u64],
@@ -254,6 +254,13 @@ pub(crate) fn floats_of<R: Read>(file: npyz::NpyFile<R>) -> std::result::Result<
     if file.order() == npyz::Order::Fortran && file.shape().len() > 1 {
         return Err("it is in column-major order".into());
     }
+    floats_in_file_order(file)
+}
+
+/// Values of an array of float32, float64 or integers, in the order in which the file holds them.
+pub(crate) fn floats_in_file_order<R: Read>(
+    file: npyz::NpyFile<R>,
+) -> std::result::Result<Vec<f64>, String> {
     match plain_type(&file)? {
         (npyz::TypeChar::Float, 4) => file
             .into_vec::<f32>()

@@ -52,10 +52,10 @@ pub fn write_simulated(
 }
 
 /// A folder under a temporary name; removed when dropped, unless it was renamed before.
-struct Partial(PathBuf);
+pub(super) struct Partial(PathBuf);
 
 impl Partial {
-    fn beside(out_dir: &Path) -> Result<Self> {
+    pub(super) fn beside(out_dir: &Path) -> Result<Self> {
         let name = out_dir
             .file_name()
             .ok_or_else(|| ValidationError::bad_file(out_dir, "it has no name"))?;
@@ -67,6 +67,10 @@ impl Partial {
         std::fs::create_dir_all(&path)
             .map_err(|source| ValidationError::io("create", &path, source))?;
         Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -4,6 +4,8 @@
 //! `requirements.txt`; elsewhere a test says so and passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails, so that continuous
 //! integration cannot skip it by accident.
 
+mod simulated_movie;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
