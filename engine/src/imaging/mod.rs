@@ -8,10 +8,15 @@
 //! 3. [`segmentation`]: cells in these images, by a U-Net.
 
 pub mod binned_movie;
+pub mod deconvolution;
 pub mod demixing;
 pub mod detection;
+pub mod extraction;
 pub mod frames;
 pub mod morphology;
+pub mod neuropil;
+pub mod proposals;
 pub mod registration;
 pub mod rois;
 pub mod segmentation;
+pub mod trace_file;

@@ -43,8 +43,60 @@ stage_parameters! {
         logit_threshold: f64 = 0.0, "", -10.0, 10.0;
         /// Largest squared difference between a mask's flows and the network's; 0 lets all pass.
         flow_threshold: f64 = 0.4, "", 0.0, 10.0;
-        /// Smallest cell.
+        /// Smallest mask.
         min_size_px: u32 = 15, "pixels", 1, 100000;
+        /// Smallest mean probability of a movie's cell.
+        min_probability: f64 = 0.7, "", 0.0, 1.0;
+        /// Smallest area of a movie's cell, relative to the typical one; cells at the edge of the image may be smaller.
+        min_area: f64 = 0.45, "", 0.0, 1.0;
+    }
+}
+
+stage_parameters! {
+    /// Cells that are only seen when they fire.
+    "activity" Activity {
+        /// Look for cells by their activity where the network has seen none.
+        find: bool = true, "", false, true;
+        /// Smallest energy of a peak, squared noise deviations.
+        min_energy: f64 = 25.0, "", 1.0, 1000000.0;
+        /// Smallest area, relative to the typical cell's.
+        min_area: f64 = 0.6, "", 0.0, 10.0;
+        /// Largest ratio of the axes.
+        max_aspect_ratio: f64 = 1.6, "", 1.0, 100.0;
+        /// Smallest mean probability of the network over the body.
+        min_probability: f64 = 0.3, "", 0.0, 1.0;
+    }
+}
+
+stage_parameters! {
+    /// Footprints refined on the traces.
+    "footprints" Footprints {
+        /// Rounds of refinement; 0 keeps the network's masks.
+        rounds: u32 = 3, "", 0, 20;
+        /// Part of the plateau at which a body is cut.
+        level: f64 = 0.6, "", 0.1, 1.0;
+        /// A footprint with less signal over noise is not believed.
+        min_snr: f64 = 15.0, "", 0.0, 10000.0;
+        /// Nor is one that overlaps less with the network's mask (intersection over union).
+        min_agreement: f64 = 0.55, "", 0.0, 1.0;
+    }
+}
+
+stage_parameters! {
+    /// Spikes from traces.
+    "deconvolution" Deconvolution {
+        /// 2 for a response that rises and decays, 1 for one that jumps and decays (OASIS, as Suite2p has it).
+        order: u32 = 2, "", 1, 2;
+        /// Decay of the indicator where neither the user nor the data tell it.
+        default_decay_s: f64 = 0.7, "s", 0.01, 20.0;
+        /// Size that a spike must have to pay, in deviations of its estimate's noise.
+        sparsity: f64 = 4.0, "noise deviations", 0.0, 100.0;
+        /// Sweeps of the coordinate descent.
+        sweeps: u32 = 24, "", 1, 1000;
+        /// Window of the running baseline.
+        baseline_window_s: f64 = 60.0, "s", 1.0, 10000.0;
+        /// Percentile of the smoothed trace that is its baseline.
+        baseline_percentile: f64 = 8.0, "%", 0.0, 100.0;
     }
 }
 
@@ -57,5 +109,11 @@ parameter_set! {
         binning: Binning,
         /// Cells in images.
         segmentation: Segmentation,
+        /// Cells that are only seen when they fire.
+        activity: Activity,
+        /// Footprints refined.
+        footprints: Footprints,
+        /// Spikes from traces.
+        deconvolution: Deconvolution,
     }
 }

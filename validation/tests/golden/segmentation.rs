@@ -11,7 +11,7 @@ use somata_engine::{
     device::{Commands, CpuExecutor, Executor as _},
     imaging::{
         binned_movie::BinWriter,
-        detection::summary,
+        detection::summary::{self, Standardiser},
         segmentation::{Network, NetworkWeights, Prediction, masks, segment},
     },
     parameters::imaging::Segmentation,
@@ -214,10 +214,11 @@ fn summary_images_are_those_of_training() {
         ("images_masked", measured.iter().map(|&v| v > 0.0).collect()),
     ] {
         let (_, expected) = array("summary.npz", name);
+        let standardiser = Standardiser::new(&bins, &noise, &measured, &executor).expect("room");
         let found = summary::summarise(
             &bins,
+            &standardiser,
             &mean,
-            &noise,
             &measured,
             &executor,
             &Control::default(),

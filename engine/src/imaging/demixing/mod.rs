@@ -12,3 +12,4 @@ pub mod solver;
 
 pub use background::Background;
 pub use solver::Solver;
+pub mod footprints;

@@ -1,5 +1,7 @@
-//! What shows where cells are: images that sum up the binned movie.
+//! What shows where cells are: images that sum up the binned movie, and activity where no image shows a cell.
 //!
-//! - [`summary`]: the images that the network looks at.
+//! - [`summary`]: the images that the network looks at;
+//! - [`activity`]: cells that are only seen when they fire.
 
+pub mod activity;
 pub mod summary;

@@ -59,6 +59,88 @@ impl Summary {
     }
 }
 
+/// Bins that travel together.
+pub(super) fn group_bins(n_pixels: usize) -> usize {
+    (GROUP_BYTES / (4 * n_pixels)).max(1)
+}
+
+/// What makes the bins of a plane comparable, on the device.
+pub struct Standardiser {
+    squares: Squares,
+    centre: Resident,
+    inverse: Resident,
+}
+
+impl Standardiser {
+    /// For a plane's bins and the noise of a frame.
+    ///
+    /// # Errors
+    /// When the binned movie cannot be read or the device has no room.
+    pub fn new(
+        bins: &BinnedMovie,
+        noise: &[f32],
+        measured: &[bool],
+        executor: &dyn Executor,
+    ) -> Result<Self> {
+        // Bins are stored less the reference; their own mean is taken out exactly.
+        let mut total = vec![0.0f64; bins.n_pixels()];
+        bins.for_each(|_, bin| {
+            for (sum, value) in total.iter_mut().zip(bin) {
+                *sum += f64::from(*value);
+            }
+            Ok(())
+        })?;
+        let centre: Vec<f32> = total
+            .iter()
+            .map(|sum| (sum / bins.n_bins.max(1) as f64) as f32)
+            .collect();
+        let root = (bins.bin_frames as f32).sqrt();
+        let inverse: Vec<f32> = noise
+            .iter()
+            .zip(measured)
+            .map(|(noise, measured)| if *measured { root / noise } else { 0.0 })
+            .collect();
+        Ok(Self {
+            squares: Squares::new(executor, [bins.height, bins.width], measured)?,
+            centre: executor.resident("mean", &centre)?,
+            inverse: executor.resident("inverse_noise", &inverse)?,
+        })
+    }
+
+    /// Appends standardised bins and their background.
+    fn record(&self, commands: &mut Commands, bins: &[f32]) -> (BufferId, BufferId, u32) {
+        let n_pixels = self.squares.height * self.squares.width;
+        let n_bins = bins.len() as u32 / n_pixels;
+        let x = commands.upload("bins", bins);
+        let (mean, inverse) = (
+            commands.resident(&self.centre),
+            commands.resident(&self.inverse),
+        );
+        commands.dispatch(
+            &StandardiseBinsParams { n_bins, n_pixels },
+            &[mean, inverse, x],
+        );
+        let background = self.squares.background(commands, x, n_bins);
+        (x, background, n_bins)
+    }
+
+    /// Bins in noise deviations, less their background: `[bin, y, x]`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn standardised(&self, bins: &[f32], executor: &dyn Executor) -> Result<Vec<f32>> {
+        let mut commands = Commands::new();
+        let (x, background, _) = self.record(&mut commands, bins);
+        let (x, background) = (commands.download(x), commands.download(background));
+        let mut downloads = executor.play(commands)?;
+        let mut z: Vec<f32> = downloads.take(x);
+        for (value, background) in z.iter_mut().zip(downloads.take::<f32>(background)) {
+            *value -= background;
+        }
+        Ok(z)
+    }
+}
+
 /// Squares of pixels over which means are taken, for images of one shape with absent pixels.
 struct Squares {
     height: u32,
@@ -138,59 +220,26 @@ fn counts(measured: &[bool], height: usize, width: usize, radius: usize) -> Vec<
 
 /// The images of a binned movie.
 ///
-/// `mean` is the mean of the frames, `noise` the standard deviation of a frame's noise, `measured` says which pixels there
-/// are; all `[y, x]`.
+/// `mean` is the mean of the frames, `measured` says which pixels there are; both `[y, x]`.
 ///
 /// # Errors
 /// When the binned movie cannot be read, the device fails, or the run is stopped.
 pub fn summarise(
     bins: &BinnedMovie,
+    standardiser: &Standardiser,
     mean: &[f32],
-    noise: &[f32],
     measured: &[bool],
     executor: &dyn Executor,
     control: &Control,
 ) -> Result<Summary> {
-    let size = [bins.height, bins.width];
     let n = bins.n_pixels();
-    let squares = Squares::new(executor, size, measured)?;
-    // Bins are stored less the reference; their own mean is taken out exactly.
-    let mut total = vec![0.0f64; n];
-    bins.for_each(|_, bin| {
-        for (sum, value) in total.iter_mut().zip(bin) {
-            *sum += f64::from(*value);
-        }
-        Ok(())
-    })?;
-    let centre: Vec<f32> = total
-        .iter()
-        .map(|sum| (sum / bins.n_bins.max(1) as f64) as f32)
-        .collect();
-    let root = (bins.bin_frames as f32).sqrt();
-    let inverse: Vec<f32> = noise
-        .iter()
-        .zip(measured)
-        .map(|(noise, measured)| if *measured { root / noise } else { 0.0 })
-        .collect();
-    let centre = executor.resident("mean", &centre)?;
-    let inverse = executor.resident("inverse_noise", &inverse)?;
+    let squares = &standardiser.squares;
     let mut sums = vec![0.0f64; SUMS * n];
     sums[3 * n..4 * n].fill(f64::from(f32::MIN));
-    let group = (GROUP_BYTES / (4 * n)).max(1);
-    bins.for_each_group(group, |_, bins| {
+    bins.for_each_group(group_bins(n), |_, bins| {
         control.check()?;
-        let n_bins = (bins.len() / n) as u32;
         let mut commands = Commands::new();
-        let x = commands.upload("bins", bins);
-        let (mean, inverse) = (commands.resident(&centre), commands.resident(&inverse));
-        commands.dispatch(
-            &StandardiseBinsParams {
-                n_bins,
-                n_pixels: n as u32,
-            },
-            &[mean, inverse, x],
-        );
-        let background = squares.background(&mut commands, x, n_bins);
+        let (x, background, n_bins) = standardiser.record(&mut commands, bins);
         let count = commands.resident(&squares.narrow);
         let out = commands.buffer("sums", SUMS * n);
         commands.dispatch(
@@ -217,7 +266,7 @@ pub fn summarise(
     let plane = |k: usize| &sums[k * n..(k + 1) * n];
     let (own, others, product) = (plane(0), plane(1), plane(2));
     Ok(Summary {
-        contrast: local_contrast(mean, size, measured, executor)?,
+        contrast: local_contrast(mean, [bins.height, bins.width], measured, executor)?,
         largest: plane(3).iter().map(|&v| v as f32).collect(),
         correlation: (0..n)
             .map(|i| (product[i] / (own[i] * others[i] + 1e-9).sqrt()) as f32)

@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn flows_of_a_disc_point_inward() {
-        let n = 11;
+        let n = 11usize;
         let inside: Vec<bool> = (0..n * n)
             .map(|i| (i / n).abs_diff(5).pow(2) + (i % n).abs_diff(5).pow(2) <= 25)
             .collect();
