@@ -10,6 +10,9 @@ pub const SHIFT_TILE: u32 = 16;
 /// Columns of knots that a shift field may have at most.
 pub const MAX_KNOT_COLUMNS: u32 = 4;
 
+/// Values of a shift field, both axes together, at most: the workgroup memory of `solve_shifts`.
+pub const MAX_KNOT_VALUES: u32 = 128;
+
 /// Sums of a row that do not depend on the knots: weight, reference and square.
 pub const ROW_SCALARS: u32 = 3;
 
@@ -71,7 +74,7 @@ kernel! {
     }
     workgroups(self) {
         assert!(self.columns.is_power_of_two() && self.columns <= MAX_TRANSFORM, "transforms of 1 to 1024 values");
-        [self.rows.min(65535), 1, self.n_images]
+        [self.rows.div_ceil(MAX_TRANSFORM / self.columns).min(65535), 1, self.n_images]
     }
 }
 
@@ -87,11 +90,12 @@ kernel! {
     }
     workgroups(self) {
         assert!(self.rows.is_power_of_two() && self.rows <= MAX_TRANSFORM, "transforms of 1 to 1024 values");
-        [self.columns.min(65535), 1, self.n_images]
+        [self.columns.div_ceil(MAX_TRANSFORM / self.rows).min(65535), 1, self.n_images]
     }
 }
 
-/// Longest transform: two copies of a line fit into the workgroup memory that every device has.
+/// Longest transform: four values for each of the invocations that a workgroup may have on every device. Shorter lines
+/// are transformed several at a time.
 pub const MAX_TRANSFORM: u32 = 1024;
 
 kernel! {
@@ -146,7 +150,10 @@ kernel! {
         /// A knot stays within this distance of the start, pixels.
         reach: f32,
     }
-    workgroups(self) { [1, 1, self.n_frames] }
+    workgroups(self) {
+        assert!(2 * self.knot_rows * self.knot_columns <= MAX_KNOT_VALUES, "a shift field of 128 values at most");
+        [1, 1, self.n_frames]
+    }
 }
 
 kernel! {

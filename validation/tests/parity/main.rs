@@ -14,6 +14,19 @@ mod translates;
 
 mod common {
     mod decode_samples;
+    mod filter_columns;
+    mod transform_rows;
+}
+
+mod imaging {
+    mod bin_frames;
+    mod decode_frames;
+    mod fields;
+    mod find_shifts;
+    mod move_frames;
+    mod shrink_frames;
+    mod solve_shifts;
+    mod sum_gradients;
 }
 
 mod sorting {
