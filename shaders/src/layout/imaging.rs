@@ -205,6 +205,9 @@ kernel! {
     workgroups(self) { [self.n_pixels.div_ceil(256).min(65535), 1, self.n_bins] }
 }
 
+/// Rows, columns and output channels that a workgroup of `convolve` handles.
+const CONVOLVE_TILE: [u32; 3] = [16, 32, 12];
+
 kernel! {
     /// Means over a square of pixels, one axis at a time: `[image, y, x]`.
     imaging / box_means => BoxMeansParams {
@@ -266,9 +269,10 @@ kernel! {
         affine_stride: u32,
     }
     workgroups(self) {
+        let [rows, columns, channels] = CONVOLVE_TILE;
         [
-            self.width.div_ceil(16) * self.height.div_ceil(16),
-            self.out_channels.div_ceil(8),
+            self.width.div_ceil(columns) * self.height.div_ceil(rows),
+            self.out_channels.div_ceil(channels),
             self.n_images,
         ]
     }
@@ -299,8 +303,14 @@ kernel! {
         /// Channels of all units that take a style, together.
         n_rows: u32,
     }
-    workgroups(self) { [1, 1, self.n_images] }
+    workgroups(self) {
+        assert!(self.channels <= MAX_STYLE_CHANNELS, "a style of 2048 channels at most");
+        [1, 1, self.n_images]
+    }
 }
+
+/// Channels of the deepest features at most: the workgroup memory of `style_affine`.
+pub const MAX_STYLE_CHANNELS: u32 = 2048;
 
 kernel! {
     /// Where every pixel of a cell ends when it follows the flows.

@@ -20,12 +20,15 @@ mod common {
 
 mod imaging {
     mod bin_frames;
+    mod convolve;
     mod decode_frames;
     mod fields;
     mod find_shifts;
     mod move_frames;
+    mod pool_maxima;
     mod shrink_frames;
     mod solve_shifts;
+    mod style_affine;
     mod sum_gradients;
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use somata_shaders::layout::{ConvolveParams, PoolMaximaParams, StyleAffineParams};
+use somata_shaders::layout::{
+    ConvolveParams, MAX_STYLE_CHANNELS, PoolMaximaParams, StyleAffineParams,
+};
 
 use crate::{
     device::{BufferId, Commands, Executor, Resident},
@@ -273,6 +275,11 @@ impl Network {
             down.push(loader.block(&name, [widths[n], widths[n + 1]], None)?);
         }
         let deepest = widths[levels];
+        if deepest > MAX_STYLE_CHANNELS as usize {
+            return Err(loader.wrong(format!(
+                "its deepest features have {deepest} channels, at most {MAX_STYLE_CHANNELS} are known"
+            )));
+        }
         let mut up = Vec::new();
         for n in 0..levels {
             let name = format!("upsample.up.res_up_{n}");
