@@ -205,6 +205,12 @@ kernel! {
     workgroups(self) { [self.n_pixels.div_ceil(256).min(65535), 1, self.n_bins] }
 }
 
+/// Pixels along the axis, and lines beside each other, that a workgroup of `box_means` handles.
+const BOX_TILE: [u32; 2] = [64, 32];
+
+/// Rows and columns that a workgroup of `sum_bins` handles.
+const SUM_TILE: [u32; 2] = [8, 32];
+
 /// Rows, columns and output channels that a workgroup of `convolve` handles.
 const CONVOLVE_TILE: [u32; 3] = [16, 32, 12];
 
@@ -222,7 +228,11 @@ kernel! {
         /// 0 sums along x, 1 along y.
         axis: u32,
     }
-    workgroups(self) { [(self.height * self.width).div_ceil(256).min(65535), 1, self.n_images] }
+    workgroups(self) {
+        let [along, lines] = BOX_TILE;
+        let [columns, rows] = if self.axis == 0 { [along, lines] } else { [lines, along] };
+        [self.width.div_ceil(columns), self.height.div_ceil(rows), self.n_images]
+    }
 }
 
 kernel! {
@@ -237,7 +247,10 @@ kernel! {
         /// Smoothed values above this count as activity, noise deviations.
         threshold: f32,
     }
-    workgroups(self) { [(self.height * self.width).div_ceil(64).min(65535), 1, 1] }
+    workgroups(self) {
+        let [rows, columns] = SUM_TILE;
+        [self.width.div_ceil(columns), self.height.div_ceil(rows), 1]
+    }
 }
 
 kernel! {

@@ -20,15 +20,22 @@ mod common {
 
 mod imaging {
     mod bin_frames;
+    mod box_means;
     mod convolve;
+    mod count_ends;
     mod decode_frames;
     mod fields;
+    mod find_seeds;
     mod find_shifts;
+    mod follow_flows;
+    mod grow_seeds;
     mod move_frames;
     mod pool_maxima;
     mod shrink_frames;
     mod solve_shifts;
+    mod standardise_bins;
     mod style_affine;
+    mod sum_bins;
     mod sum_gradients;
 }
 
