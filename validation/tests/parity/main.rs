@@ -9,6 +9,7 @@ mod end_to_end;
 mod every_kernel_is_paired;
 mod executors;
 mod fits_default_limits;
+mod imaging_end_to_end;
 mod random;
 mod translates;
 

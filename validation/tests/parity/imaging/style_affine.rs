@@ -1,6 +1,10 @@
 //! Parity of `style_affine`.
 
-use somata_shaders::layout::StyleAffineParams;
+use somata_engine::{
+    device::CpuExecutor,
+    imaging::segmentation::{Network, NetworkWeights},
+};
+use somata_shaders::layout::{MAX_STYLE_CHANNELS, StyleAffineParams};
 
 use crate::{
     both::{Both, ROUNDING, assert_close, both, largest},
@@ -76,4 +80,24 @@ fn features_of_zeros_have_no_style() {
         // Exact: small numbers, and no division by the length 0.
         assert_eq!(affine, [0.5, 4.0, 0.75, -7.875]);
     }
+}
+
+#[test]
+fn more_channels_than_there_is_room_for_are_refused_when_the_weights_are_read() {
+    let channels = MAX_STYLE_CHANNELS as usize + 1;
+    let mut weights = NetworkWeights {
+        source: "wide.safetensors".into(),
+        ..NetworkWeights::default()
+    };
+    weights.tensors.insert(
+        "downsample.down.res_down_0.conv.conv_0.2.weight".into(),
+        (vec![channels, 1, 3, 3], vec![0.0; 9 * channels]),
+    );
+    let error = Network::new(&CpuExecutor::new(1), &weights)
+        .err()
+        .expect("refused");
+    assert_eq!(
+        error.to_string(),
+        "the weights in `wide.safetensors` do not fit: its deepest features have 2049 channels, there is room for 2048"
+    );
 }
