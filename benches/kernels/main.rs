@@ -1,4 +1,6 @@
-//! Hot kernels on one window of 64 channels, in multiply-adds a second, beside a plain copy as the machine's limit.
+//! Hot kernels, in multiply-adds a second, beside a plain copy as the machine's limit. Sorting: one window of 64 channels.
+
+mod imaging;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use somata_shaders::{
@@ -80,5 +82,5 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, kernels);
+criterion_group!(benches, kernels, imaging::imaging);
 criterion_main!(benches);

@@ -10,6 +10,9 @@ pub const SHIFT_TILE: u32 = 16;
 /// Columns of knots that a shift field may have at most.
 pub const MAX_KNOT_COLUMNS: u32 = 4;
 
+/// Values of a shift field, both axes together, at most: the workgroup memory of `solve_shifts`.
+pub const MAX_KNOT_VALUES: u32 = 128;
+
 /// Sums of a row that do not depend on the knots: weight, reference and square.
 pub const ROW_SCALARS: u32 = 3;
 
@@ -71,7 +74,7 @@ kernel! {
     }
     workgroups(self) {
         assert!(self.columns.is_power_of_two() && self.columns <= MAX_TRANSFORM, "transforms of 1 to 1024 values");
-        [self.rows.min(65535), 1, self.n_images]
+        [self.rows.div_ceil(MAX_TRANSFORM / self.columns).min(65535), 1, self.n_images]
     }
 }
 
@@ -87,11 +90,12 @@ kernel! {
     }
     workgroups(self) {
         assert!(self.rows.is_power_of_two() && self.rows <= MAX_TRANSFORM, "transforms of 1 to 1024 values");
-        [self.columns.min(65535), 1, self.n_images]
+        [self.columns.div_ceil(MAX_TRANSFORM / self.rows).min(65535), 1, self.n_images]
     }
 }
 
-/// Longest transform: two copies of a line fit into the workgroup memory that every device has.
+/// Longest transform: four values for each of the invocations that a workgroup may have on every device. Shorter lines
+/// are transformed several at a time.
 pub const MAX_TRANSFORM: u32 = 1024;
 
 kernel! {
@@ -146,7 +150,10 @@ kernel! {
         /// A knot stays within this distance of the start, pixels.
         reach: f32,
     }
-    workgroups(self) { [1, 1, self.n_frames] }
+    workgroups(self) {
+        assert!(2 * self.knot_rows * self.knot_columns <= MAX_KNOT_VALUES, "a shift field of 128 values at most");
+        [1, 1, self.n_frames]
+    }
 }
 
 kernel! {
@@ -198,6 +205,15 @@ kernel! {
     workgroups(self) { [self.n_pixels.div_ceil(256).min(65535), 1, self.n_bins] }
 }
 
+/// Pixels along the axis, and lines beside each other, that a workgroup of `box_means` handles.
+const BOX_TILE: [u32; 2] = [64, 32];
+
+/// Rows and columns that a workgroup of `sum_bins` handles.
+const SUM_TILE: [u32; 2] = [8, 32];
+
+/// Rows, columns and output channels that a workgroup of `convolve` handles.
+const CONVOLVE_TILE: [u32; 3] = [16, 32, 12];
+
 kernel! {
     /// Means over a square of pixels, one axis at a time: `[image, y, x]`.
     imaging / box_means => BoxMeansParams {
@@ -212,7 +228,11 @@ kernel! {
         /// 0 sums along x, 1 along y.
         axis: u32,
     }
-    workgroups(self) { [(self.height * self.width).div_ceil(256).min(65535), 1, self.n_images] }
+    workgroups(self) {
+        let [along, lines] = BOX_TILE;
+        let [columns, rows] = if self.axis == 0 { [along, lines] } else { [lines, along] };
+        [self.width.div_ceil(columns), self.height.div_ceil(rows), self.n_images]
+    }
 }
 
 kernel! {
@@ -227,7 +247,10 @@ kernel! {
         /// Smoothed values above this count as activity, noise deviations.
         threshold: f32,
     }
-    workgroups(self) { [(self.height * self.width).div_ceil(64).min(65535), 1, 1] }
+    workgroups(self) {
+        let [rows, columns] = SUM_TILE;
+        [self.width.div_ceil(columns), self.height.div_ceil(rows), 1]
+    }
 }
 
 kernel! {
@@ -259,9 +282,10 @@ kernel! {
         affine_stride: u32,
     }
     workgroups(self) {
+        let [rows, columns, channels] = CONVOLVE_TILE;
         [
-            self.width.div_ceil(16) * self.height.div_ceil(16),
-            self.out_channels.div_ceil(8),
+            self.width.div_ceil(columns) * self.height.div_ceil(rows),
+            self.out_channels.div_ceil(channels),
             self.n_images,
         ]
     }
@@ -292,8 +316,14 @@ kernel! {
         /// Channels of all units that take a style, together.
         n_rows: u32,
     }
-    workgroups(self) { [1, 1, self.n_images] }
+    workgroups(self) {
+        assert!(self.channels <= MAX_STYLE_CHANNELS, "a style of 2048 channels at most");
+        [1, 1, self.n_images]
+    }
 }
+
+/// Channels of the deepest features at most: the workgroup memory of `style_affine`.
+pub const MAX_STYLE_CHANNELS: u32 = 2048;
 
 kernel! {
     /// Where every pixel of a cell ends when it follows the flows.

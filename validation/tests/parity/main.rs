@@ -9,11 +9,35 @@ mod end_to_end;
 mod every_kernel_is_paired;
 mod executors;
 mod fits_default_limits;
+mod imaging_end_to_end;
 mod random;
 mod translates;
 
 mod common {
     mod decode_samples;
+    mod filter_columns;
+    mod transform_rows;
+}
+
+mod imaging {
+    mod bin_frames;
+    mod box_means;
+    mod convolve;
+    mod count_ends;
+    mod decode_frames;
+    mod fields;
+    mod find_seeds;
+    mod find_shifts;
+    mod follow_flows;
+    mod grow_seeds;
+    mod move_frames;
+    mod pool_maxima;
+    mod shrink_frames;
+    mod solve_shifts;
+    mod standardise_bins;
+    mod style_affine;
+    mod sum_bins;
+    mod sum_gradients;
 }
 
 mod sorting {

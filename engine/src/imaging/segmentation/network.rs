@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use somata_shaders::layout::{ConvolveParams, PoolMaximaParams, StyleAffineParams};
+use somata_shaders::layout::{
+    ConvolveParams, MAX_STYLE_CHANNELS, PoolMaximaParams, StyleAffineParams,
+};
 
 use crate::{
     device::{BufferId, Commands, Executor, Resident},
@@ -267,12 +269,17 @@ impl Network {
             widths.push(shape.first().copied().unwrap_or(0));
         }
         let levels = widths.len() - 1;
+        let deepest = widths[levels];
+        if deepest > MAX_STYLE_CHANNELS as usize {
+            return Err(loader.wrong(format!(
+                "its deepest features have {deepest} channels, there is room for {MAX_STYLE_CHANNELS}"
+            )));
+        }
         let mut down = Vec::new();
         for n in 0..levels {
             let name = format!("downsample.down.res_down_{n}");
             down.push(loader.block(&name, [widths[n], widths[n + 1]], None)?);
         }
-        let deepest = widths[levels];
         let mut up = Vec::new();
         for n in 0..levels {
             let name = format!("upsample.up.res_up_{n}");

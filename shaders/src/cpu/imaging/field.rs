@@ -11,6 +11,11 @@ use crate::layout::{MAX_KNOT_COLUMNS, SHIFT_TILE};
 /// Pixels of a tile.
 pub const TILE: usize = SHIFT_TILE as usize;
 
+/// A tile whose centre lies less than this before a knot, in distances of knots, counts as after it. Some tiles have their centre
+/// on a knot; without this, the last bit of a division would decide between the fields before and after it, and a graphics
+/// card's division may be off by more than that.
+const ON_A_KNOT: f32 = 1e-4;
+
 /// Number and spacing of the knots over an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Knots {
@@ -55,7 +60,7 @@ pub struct TileShift {
     pub fraction_x: [f32; TILE],
 }
 
-/// Place of row or column `at` between `n` knots with `scale` knots a pixel: the knot before, the next, the fraction.
+/// Place of row or column `at` (in distances of knots) between `n` knots: the knot before, and the next.
 fn between(at: f32, n: usize) -> (usize, usize) {
     let first = (at.floor().max(0.0) as usize).min(n.saturating_sub(2));
     (first, (first + 1).min(n - 1))
@@ -114,7 +119,8 @@ impl Knots {
 
     /// Where the tile that begins at column `x` lies.
     pub fn tile_place(&self, x: usize) -> TilePlace {
-        let (column, next) = between((x as f32 + 7.5) * self.column_scale, self.columns);
+        let at = (x as f32 + 7.5) * self.column_scale;
+        let (column, next) = between(at + ON_A_KNOT, self.columns);
         TilePlace { column, next }
     }
 
@@ -163,9 +169,16 @@ pub fn is_inside(
     at_y >= 0.0 && at_y <= (height - 1) as f32 && at_x >= 0.0 && at_x <= (width - 1) as f32
 }
 
-/// Whether all pixels of a whole tile, and `reach` pixels around them, come from inside the frame, so that no check is needed.
+/// Whether all pixels of a whole tile, and 2 pixels around them, come from inside the frame, so that no check is needed.
+///
+/// Fractions are linear along the tile, so both ends of a steep field answer for the pixels between.
 #[inline(always)]
 pub fn is_well_inside(shift: &TileShift, y: usize, x: usize, height: usize, width: usize) -> bool {
-    let (y, x) = (y as i64 + shift.whole_y, x as i64 + shift.whole_x);
-    y >= 2 && y + 4 <= height as i64 && x >= 2 && x + (TILE as i64) + 3 <= width as i64
+    let (first_y, first_x) = (y as i64 + shift.whole_y, x as i64 + shift.whole_x);
+    first_y >= 2
+        && first_y + 4 <= height as i64
+        && first_x >= 2
+        && first_x + (TILE as i64) + 3 <= width as i64
+        && is_inside(shift, y, x, 0, height, width)
+        && is_inside(shift, y, x, TILE - 1, height, width)
 }

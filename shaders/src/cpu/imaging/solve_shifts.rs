@@ -59,8 +59,17 @@ pub fn solve_shifts(
                 }
             }
         }
-        let mean = scalars[0] / weight;
-        let gain = (scalars[1] / squares).clamp(GAINS.0, GAINS.1);
+        // A reference without weight or structure has no brightness and contrast to fit; nothing may become NaN.
+        let mean = if weight > 0.0 {
+            scalars[0] / weight
+        } else {
+            0.0
+        };
+        let gain = if squares > 0.0 {
+            (scalars[1] / squares).clamp(GAINS.0, GAINS.1)
+        } else {
+            1.0
+        };
         let variance = scalars[2] - scalars[0] * mean;
         let correlation = if variance > 0.0 && squares > 0.0 {
             scalars[1] / (variance * squares).sqrt()
