@@ -39,6 +39,8 @@ stage_parameters! {
 stage_parameters! {
     /// Cells in the summary images, or in still images.
     "segmentation" Segmentation {
+        /// Diameter of cells; 0 leaves images at their own scale, which suits cells of 8 to 20 pixels.
+        diameter_px: f64 = 0.0, "pixels", 0.0, 1000.0;
         /// Log odds above which a pixel is part of a cell.
         logit_threshold: f64 = 0.0, "", -10.0, 10.0;
         /// Largest squared difference between a mask's flows and the network's; 0 lets all pass.
