@@ -1,11 +1,20 @@
 //! Readers as the engine wants them: the only place where files and stages meet.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use somata_engine::recording::{Contact, ReadError, Recording, RecordingInfo, SampleType, Segment};
+use somata_engine::{
+    imaging::segmentation::NetworkWeights,
+    movie::{Movie, MovieInfo, PixelType},
+    recording::{Contact, ReadError, Recording, RecordingInfo, SampleType, Segment},
+};
 use somata_io::{
     checksum::sampled_fingerprint,
+    movie::{self, MovieDescription, MovieOptions, MovieReader},
     recording::{self, OpenOptions, RecordingDescription, RecordingReader},
+    weights::Weights,
 };
 
 use crate::exit::{ExitCode, Failure, Outcome};
@@ -137,4 +146,118 @@ impl Recording for OpenRecording {
             source: Some(Box::new(error)),
         })
     }
+}
+
+/// Open files as the engine's movie.
+pub struct OpenMovie {
+    reader: Box<dyn MovieReader>,
+    info: MovieInfo,
+}
+
+impl OpenMovie {
+    /// Opens a movie.
+    ///
+    /// # Errors
+    /// When it cannot be read or nothing says its frame rate.
+    pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Outcome<Self> {
+        let reader = movie::open(paths, options)?;
+        let d = reader.description();
+        let Some(frame_rate_hz) = d.frame_rate_hz else {
+            return Err(Failure::new(
+                ExitCode::Input,
+                format!("`{}` does not say its frame rate", paths[0].display()),
+            )
+            .hint("give it with `--frame-rate HZ` (of one plane)"));
+        };
+        let info = MovieInfo {
+            height: d.height,
+            width: d.width,
+            n_frames: usize::try_from(d.n_frames).unwrap_or(usize::MAX),
+            n_planes: d.n_planes,
+            n_channels: d.n_channels,
+            frame_rate_hz,
+            pixel_type: match d.pixel_type {
+                movie::PixelType::U8 => PixelType::U8,
+                movie::PixelType::I8 => PixelType::I8,
+                movie::PixelType::U16 => PixelType::U16,
+                movie::PixelType::I16 => PixelType::I16,
+                movie::PixelType::U32 => PixelType::U32,
+                movie::PixelType::I32 => PixelType::I32,
+                // Narrowed as it is read: the kernels know no 64 bits.
+                movie::PixelType::F32 | movie::PixelType::F64 => PixelType::F32,
+            },
+            identity: d.identity.clone(),
+        };
+        Ok(Self { reader, info })
+    }
+
+    /// What the reader knows.
+    pub fn description(&self) -> &MovieDescription {
+        self.reader.description()
+    }
+}
+
+impl Movie for OpenMovie {
+    fn info(&self) -> &MovieInfo {
+        &self.info
+    }
+
+    fn read(
+        &self,
+        plane: usize,
+        channel: usize,
+        start: usize,
+        frames: &mut [u8],
+    ) -> Result<(), ReadError> {
+        let failed = |error: somata_io::IoError| ReadError {
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        };
+        if self.description().pixel_type != movie::PixelType::F64 {
+            return self
+                .reader
+                .read(plane, channel, start as u64, frames)
+                .map_err(failed);
+        }
+        let mut wide = vec![0u8; 2 * frames.len()];
+        self.reader
+            .read(plane, channel, start as u64, &mut wide)
+            .map_err(failed)?;
+        let pairs = wide.as_chunks::<8>().0.iter();
+        for (narrow, wide) in frames.as_chunks_mut::<4>().0.iter_mut().zip(pairs) {
+            *narrow = (f64::from_ne_bytes(*wide) as f32).to_ne_bytes();
+        }
+        Ok(())
+    }
+}
+
+/// The weights that the program carries.
+const DEFAULT_WEIGHTS: &[u8] = include_bytes!("../../engine/weights/somata_cpnet.safetensors");
+
+/// Weights of the network, from a file or those that the program carries, and what identifies them.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn network_weights(path: Option<&Path>) -> Outcome<(NetworkWeights, String)> {
+    let (weights, identity) = match path {
+        Some(path) => (Weights::read(path)?, sampled_fingerprint(path)?),
+        None => (
+            Weights::from_bytes("the program's own weights", DEFAULT_WEIGHTS)?,
+            blake3::hash(DEFAULT_WEIGHTS).to_hex().to_string(),
+        ),
+    };
+    let mut tensors = std::collections::BTreeMap::new();
+    for name in weights.names() {
+        let tensor = weights.tensor(name)?;
+        tensors.insert(
+            name.to_owned(),
+            (tensor.shape.clone(), tensor.values.clone()),
+        );
+    }
+    let network = NetworkWeights {
+        tensors,
+        metadata: weights.metadata().clone(),
+        source: weights.source().display().to_string(),
+    };
+    Ok((network, identity))
 }

@@ -150,12 +150,15 @@ impl From<ValidationError> for Failure {
         };
         let hint = match &error {
             ValidationError::BadSpec { .. } => {
-                "`somata simulate recording --help` lists what can be set"
+                "`somata simulate recording --help` and `somata simulate movie --help` list what can be set"
             }
             ValidationError::OutputExists(_) => "choose another folder, or remove this one",
             ValidationError::Io { .. } => "check the path and its permissions",
             ValidationError::BadFile { .. } => {
-                "give a result of `somata sort` and a recording of `somata simulate`"
+                "give a result of somata and what `somata simulate` made"
+            }
+            ValidationError::BadPrediction(_) => {
+                "give a result of `somata image` of the same movie"
             }
         };
         Self::new(code, error.to_string()).hint(hint)

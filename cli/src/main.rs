@@ -3,13 +3,15 @@
 mod adapt;
 mod commands;
 mod exit;
+mod imaging_output;
 mod messages;
-mod output;
+mod run;
 mod signals;
+mod sorting_output;
 
 use clap::{Parser, Subcommand};
 
-/// Raw neural recordings into neurons: spike sorting on any GPU, or on none.
+/// Raw neural recordings into neurons: spikes sorted, cells found, on any GPU or on none.
 #[derive(Parser)]
 #[command(name = "somata", version, about, long_about = None, max_term_width = 100)]
 struct Cli {
@@ -19,16 +21,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Simulate a small recording, sort it, and print the scores against the truth
+    /// Simulate a small recording and a small movie, process both, and print the scores
     Demo(commands::demo::Arguments),
     /// Sort a raw probe recording into units
     Sort(Box<commands::sort::Arguments>),
+    /// Find cells, traces and spikes in a two-photon movie
+    Image(Box<commands::image::Arguments>),
+    /// Label cells in still images
+    Segment(Box<commands::segment::Arguments>),
     /// Simulate data with known truth
     #[command(subcommand)]
     Simulate(commands::simulate::Arguments),
-    /// Score a sorting against the truth
+    /// Score a result against the truth
     Validate(commands::validate::Arguments),
-    /// Compare two sortings with each other
+    /// Compare two results with each other
     Compare(commands::compare::Arguments),
     /// Say what a file holds
     Info(commands::info::Arguments),
@@ -56,6 +62,8 @@ fn run(command: Command) -> exit::Outcome {
     match command {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Sort(arguments) => commands::sort::run(&arguments),
+        Command::Image(arguments) => commands::image::run(&arguments),
+        Command::Segment(arguments) => commands::segment::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Validate(arguments) => commands::validate::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use somata_validation::score::{phy_spikes::read_phy_spikes, two_sortings::compare_two};
 
-use super::validate::phy_folder;
+use super::validate::{compare_planes, is_imaging, phy_folder};
 use crate::{
     commands::{print, print_json},
     exit::Outcome,
@@ -16,15 +16,31 @@ use crate::{
 pub struct Arguments {
     /// First result, or phy folder
     first: PathBuf,
-    /// Second result, or phy folder
+    /// Second result of the same kind, or phy folder
     second: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Compares two sortings.
+/// Compares two results.
 pub fn run(arguments: &Arguments) -> Outcome {
+    if is_imaging(&arguments.first) && is_imaging(&arguments.second) {
+        let planes = compare_planes(&arguments.first, &arguments.second)?;
+        if arguments.json {
+            return print_json(&planes);
+        }
+        for (plane, scores) in planes.iter().enumerate() {
+            for score in scores {
+                print(&format!(
+                    "plane {plane}: {} cells of both at IoU {}, {} only in the first, {} only in the second
+",
+                    score.true_positives, score.iou_threshold, score.false_negatives, score.false_positives
+                ));
+            }
+        }
+        return Ok(());
+    }
     let first = read_phy_spikes(&phy_folder(&arguments.first))?;
     let second = read_phy_spikes(&phy_folder(&arguments.second))?;
     let comparison = compare_two(&first, &second);

@@ -1,30 +1,35 @@
 //! `somata demo`: everything once, on data whose truth is known.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use somata_engine::recording::Recording;
+use somata_engine::{
+    movie::Movie,
+    parameters::{imaging::ImagingParameters, sorting::SortingParameters},
+    recording::Recording,
+};
 use somata_validation::simulate::{
+    movie::{MovieKind, MovieSpec, write_movie},
     spec::{RecordingKind, RecordingSpec},
     write::write_recording,
 };
 
 use super::{
+    image::{self, MovieArguments, image_to},
     print,
-    sort::{
-        Arguments as SortArguments, InputArguments, RunArguments, parameters, result_key, sort_to,
-    },
-    validate::{score, table},
+    sort::{self, InputArguments, sort_to},
+    validate::{movie_table, score, score_planes, table},
 };
 use crate::{
-    adapt::OpenRecording,
+    adapt::{OpenMovie, OpenRecording},
     exit::{ExitCode, Failure, Outcome},
+    run::{OutputArguments, RunArguments, parameters},
 };
 
 /// Arguments of `somata demo`.
 #[derive(Args)]
 pub struct Arguments {
-    /// Folder for the recording and the result
+    /// Folder for the recording, the movie and the results
     #[arg(long, short, default_value = "somata-demo")]
     out: PathBuf,
     /// auto, cpu, gpu, a number from `somata devices`, a PCI address or a part of a name
@@ -33,7 +38,10 @@ pub struct Arguments {
     /// Length of the recording, s
     #[arg(long, default_value_t = 30.0)]
     seconds: f64,
-    /// Seed of the recording
+    /// Frames of the movie
+    #[arg(long, default_value_t = 1200)]
+    frames: usize,
+    /// Seed of the recording and the movie
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Show no progress
@@ -41,8 +49,45 @@ pub struct Arguments {
     quiet: bool,
 }
 
-/// Simulates, sorts, scores.
+/// Simulates, sorts, segments, scores.
 pub fn run(arguments: &Arguments) -> Outcome {
+    std::fs::create_dir_all(&arguments.out).map_err(|error| {
+        Failure::new(
+            ExitCode::Output,
+            format!("could not make `{}`: {error}", arguments.out.display()),
+        )
+    })?;
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    recording(arguments, threads)?;
+    movie(arguments, threads)?;
+    print(
+        "\nnext: somata sort YOUR_RECORDING --out OUT\n      somata image YOUR_MOVIE.tif --out OUT\n      somata segment YOUR_IMAGES --out OUT\n",
+    );
+    Ok(())
+}
+
+/// Removes simulated data of an earlier demo, and nothing else.
+fn make_room(folder: &Path) -> Outcome {
+    if !folder.exists() {
+        return Ok(());
+    }
+    if !folder.join("truth.npz").exists() {
+        return Err(Failure::new(
+            ExitCode::Output,
+            format!("`{}` exists and was not made by the demo", folder.display()),
+        )
+        .hint("choose another folder with `--out`"));
+    }
+    std::fs::remove_dir_all(folder).map_err(|error| {
+        Failure::new(
+            ExitCode::Output,
+            format!("could not replace `{}`: {error}", folder.display()),
+        )
+    })
+}
+
+/// A recording simulated, sorted and scored.
+fn recording(arguments: &Arguments, threads: usize) -> Outcome {
     let recording_folder = arguments.out.join("recording");
     let result_folder = arguments.out.join("sorting");
     let spec = RecordingSpec {
@@ -50,35 +95,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
         seed: arguments.seed,
         ..RecordingSpec::new(RecordingKind::Drift)
     };
-    let write = |folder: &PathBuf| write_recording(&spec, folder, &mut |_| ());
-    if recording_folder.exists() {
-        if !recording_folder.join("truth.npz").exists() {
-            return Err(Failure::new(
-                ExitCode::Output,
-                format!(
-                    "`{}` exists and was not made by the demo",
-                    recording_folder.display()
-                ),
-            )
-            .hint("choose another folder with `--out`"));
-        }
-        std::fs::remove_dir_all(&recording_folder).map_err(|error| {
-            Failure::new(
-                ExitCode::Output,
-                format!(
-                    "could not replace `{}`: {error}",
-                    recording_folder.display()
-                ),
-            )
-        })?;
-    }
-    std::fs::create_dir_all(&arguments.out).map_err(|error| {
-        Failure::new(
-            ExitCode::Output,
-            format!("could not make `{}`: {error}", arguments.out.display()),
-        )
-    })?;
-    write(&recording_folder)?;
+    make_room(&recording_folder)?;
+    write_recording(&spec, &recording_folder, &mut |_| ())?;
     print(&format!(
         "simulated {} s of a drifting probe with {} channels and {} neurons in `{}`\n",
         spec.duration_s,
@@ -86,35 +104,23 @@ pub fn run(arguments: &Arguments) -> Outcome {
         spec.n_units,
         recording_folder.display()
     ));
-    let sort = SortArguments {
+    let sort = sort::Arguments {
         recording: recording_folder.clone(),
-        out: result_folder.clone(),
-        work: None,
-        keep_work: false,
+        output: OutputArguments::replacing(result_folder.clone()),
         input: InputArguments::default(),
-        run: RunArguments {
-            device: arguments.device.clone(),
-            threads: None,
-            memory: None,
-            chunk_blocks: None,
-            settings: Vec::new(),
-            params: None,
-            json: false,
-            events: None,
-            quiet: arguments.quiet,
-        },
-        dry_run: false,
-        force: true,
+        run: RunArguments::on(&arguments.device, arguments.quiet),
     };
-    let choice = arguments
-        .device
-        .parse()
-        .map_err(|error: String| Failure::new(ExitCode::Usage, error))?;
     let recording = OpenRecording::open(&recording_folder, &sort.input.open_options())?;
-    let parameters = parameters(&sort.run)?;
-    let key = result_key(&recording, &parameters)?;
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    sort_to(&sort, &recording, &parameters, &choice, threads, &key)?;
+    let parameters: SortingParameters = parameters(&sort.run)?;
+    let key = sort::result_key(&recording, &parameters)?;
+    sort_to(
+        &sort,
+        &recording,
+        &parameters,
+        &sort.run.choice()?,
+        threads,
+        &key,
+    )?;
     let scores = score(&result_folder, &recording_folder, false)?;
     print(&format!("\nscores against the truth\n{}", table(&scores)));
     print("\nunits\n");
@@ -126,12 +132,68 @@ pub fn run(arguments: &Arguments) -> Outcome {
     })?;
     print(&unit_table(&metrics));
     print(&format!(
-        "\nfiles in `{}`\n  phy/           for phy (`phy template-gui params.py`), SpikeInterface and others\n  \
-         metrics.csv    one row a unit\n  motion.csv     displacement of the tissue\n  manifest.json  how it was made\n\
-         \nnext: somata sort YOUR_RECORDING --out OUT   ({} s at {} Hz were sorted here)\n",
+        "\nfiles in `{}` ({} s at {} Hz)\n  phy/           for phy (`phy template-gui params.py`), SpikeInterface and others\n  \
+         metrics.csv    one row a unit\n  motion.csv     displacement of the tissue\n  manifest.json  how it was made\n",
         result_folder.display(),
         spec.duration_s,
         recording.info().sampling_frequency_hz
+    ));
+    Ok(())
+}
+
+/// A movie simulated, its cells found, and scored.
+fn movie(arguments: &Arguments, threads: usize) -> Outcome {
+    let movie_folder = arguments.out.join("movie");
+    let result_folder = arguments.out.join("imaging");
+    let mut spec = MovieSpec::new(MovieKind::Small);
+    spec.n_frames = arguments.frames;
+    spec.seed = arguments.seed;
+    make_room(&movie_folder)?;
+    write_movie(&spec, &movie_folder, &mut |_| ())?;
+    print(&format!(
+        "\nsimulated {} frames of {} × {} pixels with {} cells in `{}`\n",
+        spec.n_frames,
+        spec.height,
+        spec.width,
+        spec.n_cells,
+        movie_folder.display()
+    ));
+    let image = image::Arguments {
+        movie: vec![movie_folder.join("movie.tif")],
+        output: OutputArguments::replacing(result_folder.clone()),
+        input: MovieArguments {
+            frame_rate: Some(spec.frame_rate_hz),
+            ..MovieArguments::default()
+        },
+        tau: None,
+        functional_channel: 1,
+        weights: None,
+        keep_movie: false,
+        run: RunArguments::on(&arguments.device, arguments.quiet),
+    };
+    let movie = OpenMovie::open(&image.movie, &image.input.options())?;
+    let parameters: ImagingParameters = parameters(&image.run)?;
+    let key = image::result_key(&image, &movie, &parameters)?;
+    image_to(
+        &image,
+        &movie,
+        &parameters,
+        &image.run.choice()?,
+        threads,
+        &key,
+    )?;
+    let scores = score_planes(&result_folder, &movie_folder, false)?;
+    print(&format!(
+        "\nscores against the truth\n{}",
+        movie_table(&scores)
+    ));
+    print(&format!(
+        "\nfiles in `{}` ({:.0} s at {} Hz)\n  suite2p/       for Suite2p's window and its readers\n  cells.png      the cells on the mean image\n  \
+         masks.tif      label image; rois.zip for ImageJ\n  traces.npz     fluorescence, ΔF/F, spikes; cells.csv has one row a cell\n  \
+         manifest.json  how it was made\n",
+        result_folder.display(),
+        spec.duration_s(),
+        movie.info().frame_rate_hz
     ));
     Ok(())
 }

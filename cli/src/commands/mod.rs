@@ -3,8 +3,10 @@
 pub mod compare;
 pub mod demo;
 pub mod devices;
+pub mod image;
 pub mod info;
 pub mod params;
+pub mod segment;
 pub mod simulate;
 pub mod sort;
 pub mod validate;

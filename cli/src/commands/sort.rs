@@ -1,32 +1,23 @@
 //! `somata sort`
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use serde_json::{Value, json};
 use somata_engine::{
-    device::{DeviceChoice, adapters},
-    error::EngineError,
+    device::DeviceChoice,
     parameters::sorting::SortingParameters,
     recording::Recording,
     sorting::{SortOptions, SortingResult, sort},
-    stream::Control,
 };
-use somata_io::{
-    atomic::{FolderLock, OutputFolder},
-    recording::OpenOptions,
-};
+use somata_io::recording::OpenOptions;
 
 use crate::{
     adapt::OpenRecording,
     commands::{print, print_json},
-    exit::{ExitCode, Failure, Outcome},
-    messages::Messages,
-    output,
-    signals::Signals,
+    exit::Outcome,
+    run::{OutputArguments, RunArguments, Session, existing, parameters, threads},
+    sorting_output as output,
 };
 
 /// What a user may say about a recording.
@@ -70,85 +61,41 @@ impl InputArguments {
     }
 }
 
-/// How a run is made.
-#[derive(Args, Clone)]
-pub struct RunArguments {
-    /// auto, cpu, gpu, a number from `somata devices`, a PCI address or a part of a name
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-    /// Threads; by default what SLURM_CPUS_PER_TASK says, or all cores
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// Largest memory to use, for example 4GB; fewer threads are taken to stay below it
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<String>,
-    /// Blocks that travel together; results do not depend on it
-    #[arg(long, value_name = "N", hide = true)]
-    pub chunk_blocks: Option<usize>,
-    /// Set a parameter, for example --set matching.sweeps=4; see `somata params`
-    #[arg(long = "set", value_name = "STAGE.NAME=VALUE")]
-    pub settings: Vec<String>,
-    /// TOML file with parameters, one table a stage
-    #[arg(long, value_name = "FILE")]
-    pub params: Option<PathBuf>,
-    /// Print one JSON object at the end
-    #[arg(long)]
-    pub json: bool,
-    /// Write events as JSON lines to this file, or `-` for stdout
-    #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
-    /// Show no progress
-    #[arg(long, short)]
-    pub quiet: bool,
-}
-
 /// Arguments of `somata sort`.
 #[derive(Args, Clone)]
 pub struct Arguments {
     /// A recording: a folder or a file
     pub recording: PathBuf,
-    /// Folder for the result; it appears whole or not at all
-    #[arg(long, short)]
-    pub out: PathBuf,
-    /// Folder for checkpoints; OUT.work by default, removed after success
-    #[arg(long)]
-    pub work: Option<PathBuf>,
-    /// Keep the work folder after success
-    #[arg(long)]
-    pub keep_work: bool,
+    #[command(flatten)]
+    pub output: OutputArguments,
     #[command(flatten)]
     pub input: InputArguments,
     #[command(flatten)]
     pub run: RunArguments,
-    /// Say what would be done, with memory and disk estimates
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Replace a result that was made with other parameters
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// Runs `somata sort`.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let parameters = parameters(&arguments.run)?;
-    let choice: DeviceChoice = arguments
-        .run
-        .device
-        .parse()
-        .map_err(|error: String| Failure::new(ExitCode::Usage, error))?;
+    let parameters: SortingParameters = parameters(&arguments.run)?;
+    let choice = arguments.run.choice()?;
     let recording = OpenRecording::open(&arguments.recording, &arguments.input.open_options())?;
-    let threads = threads(&arguments.run, recording.info().n_channels())?;
+    let n_channels = recording.info().n_channels();
+    let threads = threads(
+        &arguments.run,
+        &format!("{n_channels} channels"),
+        |threads| output::estimate_memory(n_channels, threads),
+    )?;
     let key = result_key(&recording, &parameters)?;
-    if arguments.dry_run {
+    if arguments.output.dry_run {
         return dry_run(arguments, &recording, &parameters, &choice, threads);
     }
-    if let Some(manifest) = existing(&arguments.out, &key, arguments.force)? {
+    if let Some(manifest) = existing(&arguments.output.out, &key, "sort", arguments.output.force)? {
         if arguments.run.json {
             return print_json(&manifest);
         }
         print(&format!(
             "already complete: `{}`\n",
-            arguments.out.display()
+            arguments.output.out.display()
         ));
         return Ok(());
     }
@@ -171,40 +118,8 @@ pub fn sort_to(
     threads: usize,
     key: &str,
 ) -> Outcome<Value> {
-    let messages = Arc::new(Messages::new(
-        arguments.run.quiet,
-        arguments.run.events.as_deref(),
-    )?);
-    let shown = Arc::clone(&messages);
-    let control = Arc::new(Control::new(Box::new(move |event| shown.show(event))));
-    let signals = Signals::watch(&control).map_err(|error| {
-        Failure::new(
-            ExitCode::Unexpected,
-            format!("could not watch signals: {error}"),
-        )
-    })?;
-    let work = arguments
-        .work
-        .clone()
-        .unwrap_or_else(|| beside(&arguments.out, "work"));
-    std::fs::create_dir_all(&work).map_err(|error| {
-        Failure::new(
-            ExitCode::Output,
-            format!(
-                "could not make the work folder `{}`: {error}",
-                work.display()
-            ),
-        )
-        .hint("check the permissions of the parent folder, or give another with `--work`")
-    })?;
-    let lock = FolderLock::acquire(&work)?;
-    // Fail now, not after an hour, when the output cannot be written.
-    let output = OutputFolder::create(&arguments.out, arguments.force)?;
-    let executor = adapters::open(choice, threads)?;
-    // The pool can only be made once; a second sort in one process keeps the first one's threads.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global();
+    let session = Session::begin(&arguments.output, &arguments.run, choice, threads)?;
+    let control = &session.control;
     for warning in &recording.description().warnings {
         control.warn(warning.clone());
     }
@@ -214,61 +129,37 @@ pub fn sort_to(
             recording.info().segments.len() - 1
         ));
     }
-    let checkpoints = work.join("checkpoints");
+    let checkpoints = session.checkpoints();
     let options = SortOptions {
-        executor: executor.as_ref(),
-        control: &control,
+        executor: session.executor.as_ref(),
+        control,
         work: &checkpoints,
         blocks_together: arguments.run.chunk_blocks,
     };
     let start = std::time::Instant::now();
-    let result = sort(recording.as_ref(), parameters, options).map_err(|error| match error {
-        EngineError::Cancelled => signals.failure(),
-        error => error.into(),
-    });
-    messages.finish();
-    let result = result?;
+    let result = session.outcome(sort(recording.as_ref(), parameters, options))?;
     let seconds = start.elapsed().as_secs_f64();
-    messages.line(&summary(&result, recording.info().duration_s(), seconds));
+    session
+        .messages
+        .line(&summary(&result, recording.info().duration_s(), seconds));
     let manifest = output::manifest(
         recording,
         parameters,
         key,
-        executor.as_ref(),
-        &control,
+        session.executor.as_ref(),
+        control,
         &result,
         seconds,
     );
     output::write(
-        output.path(),
+        session.output.path(),
         recording,
         &result,
         &manifest,
-        &messages.log(),
+        &session.messages.log(),
     )?;
-    output.commit()?;
-    drop(lock);
-    if !arguments.keep_work && arguments.work.is_none() {
-        std::fs::remove_dir_all(&work).map_err(|error| {
-            Failure::new(
-                ExitCode::Output,
-                format!(
-                    "the result is complete, but `{}` could not be removed: {error}",
-                    work.display()
-                ),
-            )
-        })?;
-    }
-    messages.line(&format!("result in `{}`", arguments.out.display()));
+    session.commit(&arguments.output)?;
     Ok(manifest)
-}
-
-/// `NAME.SUFFIX` beside a folder.
-pub fn beside(folder: &Path, suffix: &str) -> PathBuf {
-    let mut name = folder.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(suffix);
-    folder.with_file_name(name)
 }
 
 /// One line on a result.
@@ -286,113 +177,6 @@ fn summary(result: &SortingResult, duration_s: f64, seconds: f64) -> String {
     )
 }
 
-/// Defaults, then the TOML file, then `--set`.
-///
-/// # Errors
-/// When a name is unknown or a value does not fit.
-pub fn parameters(run: &RunArguments) -> Outcome<SortingParameters> {
-    let mut parameters = SortingParameters::default();
-    if let Some(path) = &run.params {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(
-                ExitCode::Usage,
-                format!("could not read `{}`: {error}", path.display()),
-            )
-            .hint("give the path of a TOML file with parameters")
-        })?;
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Failure::new(
-                ExitCode::Usage,
-                format!("`{}` is not TOML: {}", path.display(), error.message()),
-            )
-            .hint("write `[stage]` and below it `name = value`; `somata params` lists all")
-        })?;
-        for (stage, values) in &table {
-            let Some(values) = values.as_table() else {
-                return Err(Failure::new(
-                    ExitCode::Usage,
-                    format!("`{stage}` in `{}` is not a table", path.display()),
-                )
-                .hint("write `[stage]` and below it `name = value`"));
-            };
-            for (name, value) in values {
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                parameters.set(&format!("{stage}.{name}"), &text)?;
-            }
-        }
-    }
-    for setting in &run.settings {
-        let Some((name, value)) = setting.split_once('=') else {
-            return Err(
-                Failure::new(ExitCode::Usage, format!("`--set {setting}` has no `=`"))
-                    .hint("write `--set stage.name=value`"),
-            );
-        };
-        parameters.set(name.trim(), value)?;
-    }
-    Ok(parameters)
-}
-
-/// Threads that are asked for, as few as the memory allows.
-fn threads(run: &RunArguments, n_channels: usize) -> Outcome<usize> {
-    let slurm = std::env::var("SLURM_CPUS_PER_TASK")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let all = std::thread::available_parallelism().map_or(1, |n| n.get());
-    if run.threads == Some(0) || run.chunk_blocks == Some(0) {
-        return Err(Failure::new(
-            ExitCode::Usage,
-            "`--threads` and `--chunk-blocks` must be at least 1",
-        )
-        .hint("leave them out to use all cores"));
-    }
-    let wanted = run.threads.or(slurm).unwrap_or(all).max(1);
-    let Some(memory) = &run.memory else {
-        return Ok(wanted);
-    };
-    let budget = parse_bytes(memory).ok_or_else(|| {
-        Failure::new(
-            ExitCode::Usage,
-            format!("`--memory {memory}` is not a size"),
-        )
-        .hint("write for example 800MB or 4GB")
-    })?;
-    (1..=wanted).rev().find(|&threads| output::estimate_memory(n_channels, threads) <= budget).ok_or_else(|| {
-        Failure::new(
-            ExitCode::Memory,
-            format!(
-                "{n_channels} channels need about {:.1} GB of memory with one thread, `--memory` allows {:.1} GB",
-                output::estimate_memory(n_channels, 1) as f64 / 1e9,
-                budget as f64 / 1e9
-            ),
-        )
-        .hint("allow more memory")
-    })
-}
-
-/// `4GB`, `800MB`, `1073741824`.
-fn parse_bytes(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_uppercase();
-    let number_end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let number: f64 = text[..number_end].parse().ok()?;
-    let unit = match text[number_end..].trim() {
-        "" | "B" => 1.0,
-        "K" | "KB" => 1e3,
-        "M" | "MB" => 1e6,
-        "G" | "GB" => 1e9,
-        "T" | "TB" => 1e12,
-        "KIB" => 1024.0,
-        "MIB" => 1024.0 * 1024.0,
-        "GIB" => 1024.0 * 1024.0 * 1024.0,
-        _ => return None,
-    };
-    (number.is_finite() && number > 0.0).then_some((number * unit) as u64)
-}
-
 /// Hash of what a result depends on.
 ///
 /// # Errors
@@ -405,43 +189,6 @@ pub fn result_key(recording: &OpenRecording, parameters: &SortingParameters) -> 
         env!("CARGO_PKG_VERSION")
     );
     Ok(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
-}
-
-/// The manifest of a complete result of the same run; an error when the folder holds anything else.
-fn existing(out: &Path, key: &str, force: bool) -> Outcome<Option<Value>> {
-    if !out.exists() {
-        return Ok(None);
-    }
-    if let Ok(text) = std::fs::read_to_string(out.join("manifest.json"))
-        && let Ok(manifest) = serde_json::from_str::<Value>(&text)
-    {
-        if manifest["key"] == key {
-            return Ok(Some(manifest));
-        }
-        if force && manifest["kind"] == "sort" {
-            return Ok(None);
-        }
-        return Err(Failure::new(
-            ExitCode::Output,
-            format!(
-                "`{}` holds a result of another recording, version or parameters",
-                out.display()
-            ),
-        )
-        .hint("choose another `--out`, or replace it with `--force`"));
-    }
-    let empty = out
-        .read_dir()
-        .is_ok_and(|mut entries| entries.next().is_none());
-    if empty && std::fs::remove_dir(out).is_ok() {
-        // Some schedulers make the folder before they start the command.
-        return Ok(None);
-    }
-    Err(Failure::new(
-        ExitCode::Output,
-        format!("`{}` exists and is not a result of somata", out.display()),
-    )
-    .hint("choose another `--out`; `--force` replaces only results of somata"))
 }
 
 fn dry_run(
@@ -472,7 +219,7 @@ fn dry_run(
         "stages": stages,
         "memory_bytes": output::estimate_memory(info.n_channels(), threads),
         "disk_bytes": output::estimate_disk(info.n_channels(), info.duration_s()),
-        "out": arguments.out,
+        "out": arguments.output.out,
         "parameters": parameters,
     });
     print_json(&plan)

@@ -8,26 +8,30 @@ use somata_validation::{
     score::{
         SpikeTrains,
         collision::{CollisionScore, collision_recall},
+        masks::{AveragePrecision, Footprint, average_precision, average_precision_of_footprints},
         motion::{MotionError, motion_error},
+        movie::{MovieScore, score_movie},
         phy_spikes::{read_phy_labels, read_phy_spikes},
+        plane_folder::read_plane_folder,
         sorting::{Comparison, compare_to_ground_truth},
     },
-    simulate::{displacement::Displacement, truth::read_truth},
+    simulate::{displacement::Displacement, movie::read_movie_truth, truth::read_truth},
 };
 
 use crate::{
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
+    imaging_output::read_bodies,
 };
 
 /// Arguments of `somata validate`.
 #[derive(Args)]
 pub struct Arguments {
-    /// A result of `somata sort`, or a phy folder
+    /// A result of `somata sort` or `somata image`, a phy folder, or a label image
     result: PathBuf,
-    /// A simulated recording, or its truth.npz
+    /// A simulated recording or movie, its truth.npz, or a label image
     truth: PathBuf,
-    /// Score only the units labelled `good`
+    /// Score only the units labelled `good`, or the regions called cells
     #[arg(long)]
     good_only: bool,
     /// Print JSON
@@ -48,12 +52,219 @@ pub struct Scores {
 
 /// Scores a result.
 pub fn run(arguments: &Arguments) -> Outcome {
+    if arguments.result.is_file() {
+        return labels(arguments);
+    }
+    if is_imaging(&arguments.result) {
+        let scores = score_planes(&arguments.result, &arguments.truth, arguments.good_only)?;
+        if arguments.json {
+            return print_json(&scores);
+        }
+        print(&movie_table(&scores));
+        return Ok(());
+    }
     let scores = score(&arguments.result, &arguments.truth, arguments.good_only)?;
     if arguments.json {
         return print_json(&scores);
     }
     print(&table(&scores));
     Ok(())
+}
+
+/// Whether a folder is a result of `somata image`.
+pub fn is_imaging(result: &Path) -> bool {
+    result.join("suite2p").is_dir()
+}
+
+/// The truth of a path: the file itself, or `truth.npz` in a folder.
+fn truth_file(truth: &Path) -> PathBuf {
+    if truth.is_dir() {
+        truth.join("truth.npz")
+    } else {
+        truth.to_path_buf()
+    }
+}
+
+/// Scores every plane of an imaging result.
+///
+/// # Errors
+/// When the result or the truth cannot be read, or they do not fit.
+pub fn score_planes(result: &Path, truth: &Path, only_cells: bool) -> Outcome<Vec<MovieScore>> {
+    let truth = read_movie_truth(&truth_file(truth))?;
+    let bodies = read_bodies(result, truth.height, truth.width)?;
+    (0..truth.n_planes())
+        .map(|plane| {
+            let folder = result.join("suite2p").join(format!("plane{plane}"));
+            let masks = bodies
+                .get(plane)
+                .map(|bodies| footprints(bodies, truth.width));
+            let prediction = read_plane_folder(&folder)?
+                .into_prediction(Some(masks.unwrap_or_default()), only_cells)?;
+            Ok(score_movie(&prediction, &truth.of_plane(plane))?)
+        })
+        .collect()
+}
+
+/// Pixels as footprints.
+pub fn footprints(bodies: &[Vec<[i64; 2]>], width: usize) -> Vec<Footprint> {
+    bodies
+        .iter()
+        .map(|body| {
+            Footprint::new(
+                body.iter()
+                    .map(|[y, x]| (*y as usize * width + *x as usize) as u32)
+                    .collect(),
+            )
+        })
+        .collect()
+}
+
+/// Scores of a movie for people.
+pub fn movie_table(planes: &[MovieScore]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for (k, s) in planes.iter().enumerate() {
+        if planes.len() > 1 {
+            writeln!(text, "plane {k}").expect("string");
+        }
+        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+        let lag = s.spike_lag.map_or("-".into(), |lag| lag.to_string());
+        write!(
+            text,
+            "true cells        {} ({} active)\nfound cells       {} ({} false)\nF1 active         {:.3}\nF1 all            {:.3}\n\
+             mean IoU          {:.3}\ntrace r           {}\nspike r           {} (aligned {}, lag {lag})\nshift error       {} px\n",
+            s.n_truth,
+            s.n_active,
+            s.n_pred,
+            s.n_false,
+            s.f1_active,
+            s.f1_all,
+            s.mean_iou,
+            number(s.trace_r_median),
+            number(s.spike_r_median),
+            number(s.spike_r_aligned),
+            number(s.shift_rmse_px),
+        )
+        .expect("string");
+    }
+    text
+}
+
+/// Average precision of two label images.
+fn labels(arguments: &Arguments) -> Outcome {
+    let (found, truth) = (
+        read_labels(&arguments.result)?,
+        read_labels(&arguments.truth)?,
+    );
+    if found.len() != truth.len() || found.iter().zip(&truth).any(|(a, b)| a.0 != b.0) {
+        return Err(Failure::new(
+            ExitCode::Input,
+            format!(
+                "`{}` and `{}` do not have pages of the same sizes",
+                arguments.result.display(),
+                arguments.truth.display()
+            ),
+        )
+        .hint("give label images of the same images"));
+    }
+    let thresholds = [0.5, 0.75, 0.9];
+    let scores: Vec<Vec<AveragePrecision>> = found
+        .iter()
+        .zip(&truth)
+        .map(|(found, truth)| average_precision(&truth.1, &found.1, &thresholds))
+        .collect();
+    if arguments.json {
+        return print_json(&scores);
+    }
+    for (page, score) in scores.iter().enumerate() {
+        if scores.len() > 1 {
+            print(&format!("page {page}\n"));
+        }
+        for score in score {
+            print(&format!(
+                "average precision at IoU {}   {:.3}
+",
+                score.iou_threshold, score.average_precision
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Size and labels of every page of a label image.
+type Page = ([usize; 2], Vec<u32>);
+
+fn read_labels(path: &Path) -> Outcome<Vec<Page>> {
+    somata_io::still_image::read_image(path)?
+        .into_iter()
+        .map(|image| {
+            let whole = image.pixels.iter().all(|v| *v >= 0.0 && v.fract() == 0.0);
+            if image.n_channels != 1 || !whole {
+                return Err(Failure::new(
+                    ExitCode::Input,
+                    format!("`{}` is not a label image: {} channels of {}", path.display(), image.n_channels, image.pixel_type_name),
+                )
+                .hint("give an image in which each cell has a whole number of its own and 0 is background"));
+            }
+            let labels = image.pixels.iter().map(|v| *v as u32).collect();
+            Ok(([image.height, image.width], labels))
+        })
+        .collect()
+}
+
+/// Average precision of one imaging result against another, plane by plane.
+///
+/// # Errors
+/// When a result cannot be read.
+pub fn compare_planes(first: &Path, second: &Path) -> Outcome<Vec<Vec<AveragePrecision>>> {
+    let size = |result: &Path| -> Outcome<[usize; 2]> {
+        let path = result.join("manifest.json");
+        let bad = || {
+            Failure::new(
+                ExitCode::Input,
+                format!(
+                    "`{}` is not the manifest of an imaging result",
+                    path.display()
+                ),
+            )
+            .hint("give the folder that `somata image` wrote")
+        };
+        let text = std::fs::read_to_string(&path).map_err(|_| bad())?;
+        let manifest: serde_json::Value = serde_json::from_str(&text).map_err(|_| bad())?;
+        let number = |name: &str| {
+            manifest["movie"][name]
+                .as_u64()
+                .map(|n| n as usize)
+                .ok_or_else(bad)
+        };
+        Ok([number("height")?, number("width")?])
+    };
+    let (size_first, size_second) = (size(first)?, size(second)?);
+    if size_first != size_second {
+        return Err(Failure::new(
+            ExitCode::Input,
+            format!(
+                "`{}` and `{}` have frames of different sizes",
+                first.display(),
+                second.display()
+            ),
+        )
+        .hint("give two results of one field"));
+    }
+    let [height, width] = size_first;
+    let (a, b) = (
+        read_bodies(first, height, width)?,
+        read_bodies(second, height, width)?,
+    );
+    let none = Vec::new();
+    Ok((0..a.len().max(b.len()).max(1))
+        .map(|plane| {
+            let of = |planes: &[Vec<Vec<[i64; 2]>>]| {
+                footprints(planes.get(plane).unwrap_or(&none), width)
+            };
+            average_precision_of_footprints(&of(&a), &of(&b), &[0.5, 0.75, 0.9])
+        })
+        .collect())
 }
 
 /// The folder with the phy files of a result.
@@ -71,12 +282,7 @@ pub fn phy_folder(result: &Path) -> PathBuf {
 /// # Errors
 /// When either cannot be read.
 pub fn score(result: &Path, truth: &Path, good_only: bool) -> Outcome<Scores> {
-    let truth_file = if truth.is_dir() {
-        truth.join("truth.npz")
-    } else {
-        truth.to_path_buf()
-    };
-    let truth = read_truth(&truth_file)?;
+    let truth = read_truth(&truth_file(truth))?;
     let phy = phy_folder(result);
     let mut tested: SpikeTrains = read_phy_spikes(&phy)?;
     if good_only {

@@ -21,9 +21,9 @@ pub enum TraceKind {
     Corrected,
     /// Corrected fluorescence over its baseline, without unit.
     DeltaFOverF,
-    /// The calcium signal that the deconvolution fits, in the unit of `DeltaFOverF`.
+    /// The calcium signal that the deconvolution fits, in the unit of `Corrected`.
     Denoised,
-    /// Deconvolved activity, in the unit of `DeltaFOverF` a frame.
+    /// Deconvolved activity: how much each frame's spikes add at the peak of the response, in the unit of `Corrected`.
     Spikes,
     /// [`TraceKind::Fluorescence`] of the second channel.
     FluorescenceChannel2,

@@ -333,14 +333,14 @@ pub fn estimate_disk(n_channels: usize, duration_s: f64) -> u64 {
     (spikes * 500.0) as u64 + (2 * (192 << 20)).min(n_channels as u64 * 6000 * 500)
 }
 
-fn seconds_since_epoch() -> u64 {
+pub fn seconds_since_epoch() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())
 }
 
 /// Largest resident memory of this process so far, where the system tells.
-fn peak_memory() -> Option<u64> {
+pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)

@@ -1,0 +1,277 @@
+//! `somata image`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use somata_engine::{
+    device::DeviceChoice,
+    error::EngineError,
+    imaging::{ImageOptions, ImagingResult, image, segmentation::Network},
+    movie::{Movie, PixelType},
+    parameters::imaging::ImagingParameters,
+};
+use somata_io::movie::MovieOptions;
+
+use crate::{
+    adapt::{OpenMovie, network_weights},
+    commands::{print, print_json},
+    exit::{ExitCode, Failure, Outcome},
+    imaging_output as output,
+    run::{OutputArguments, RunArguments, Session, existing, parameters, threads},
+};
+
+/// What a user may say about a movie.
+#[derive(Args, Clone, Default)]
+pub struct MovieArguments {
+    /// Frames a second of one plane, where the files do not say it
+    #[arg(long, value_name = "HZ")]
+    pub frame_rate: Option<f64>,
+    /// Planes of a volume
+    #[arg(long, value_name = "N")]
+    pub n_planes: Option<usize>,
+    /// Colour channels
+    #[arg(long, value_name = "N")]
+    pub n_channels: Option<usize>,
+    /// Rows of a frame of a bare binary file
+    #[arg(long, value_name = "PIXELS")]
+    pub height: Option<usize>,
+    /// Columns of a frame of a bare binary file
+    #[arg(long, value_name = "PIXELS")]
+    pub width: Option<usize>,
+    /// Pixel type of a bare binary file, for example int16
+    #[arg(long)]
+    pub dtype: Option<String>,
+}
+
+impl MovieArguments {
+    /// As the readers take it.
+    pub fn options(&self) -> MovieOptions {
+        MovieOptions {
+            n_planes: self.n_planes,
+            n_channels: self.n_channels,
+            height: self.height,
+            width: self.width,
+            dtype: self.dtype.clone(),
+            frame_rate_hz: self.frame_rate,
+        }
+    }
+}
+
+/// Arguments of `somata image`.
+#[derive(Args, Clone)]
+pub struct Arguments {
+    /// Files of one movie in the order of time, or a folder of TIFF files
+    #[arg(required = true)]
+    pub movie: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArguments,
+    #[command(flatten)]
+    pub input: MovieArguments,
+    /// Decay of the indicator, s; estimated from the data when it is not given
+    #[arg(long, value_name = "S")]
+    pub tau: Option<f64>,
+    /// Channel in which cells are active, counted from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub functional_channel: usize,
+    /// Weights of another network (safetensors; see training/)
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Write the registered movie as well
+    #[arg(long)]
+    pub keep_movie: bool,
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+/// Runs `somata image`.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let parameters: ImagingParameters = parameters(&arguments.run)?;
+    let choice = arguments.run.choice()?;
+    let movie = OpenMovie::open(&arguments.movie, &arguments.input.options())?;
+    if let Some(tau) = arguments.tau.filter(|tau| !(0.01..=20.0).contains(tau)) {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("`--tau {tau}` is no decay of an indicator"),
+        )
+        .hint("give seconds, for example 0.7 for GCaMP6f, or leave it out to have it estimated"));
+    }
+    if arguments.functional_channel == 0 {
+        return Err(
+            Failure::new(ExitCode::Usage, "`--functional-channel` counts from 1")
+                .hint("give 1 for the first channel"),
+        );
+    }
+    let info = movie.info();
+    let what = format!("frames of {} × {} pixels", info.height, info.width);
+    let threads = threads(&arguments.run, &what, |threads| {
+        output::estimate_memory(info, threads)
+    })?;
+    let key = result_key(arguments, &movie, &parameters)?;
+    if arguments.output.dry_run {
+        return print_json(&json!({
+            "movie": arguments.movie,
+            "duration_s": info.n_frames as f64 / info.frame_rate_hz,
+            "n_frames": info.n_frames,
+            "n_planes": info.n_planes,
+            "n_channels": info.n_channels,
+            "device": choice.to_string(),
+            "threads": threads,
+            "stages": output::stages(info),
+            "memory_bytes": output::estimate_memory(info, threads),
+            "disk_bytes": output::estimate_disk(info, &parameters),
+            "out": arguments.output.out,
+            "parameters": parameters,
+        }));
+    }
+    if let Some(manifest) = existing(&arguments.output.out, &key, "image", arguments.output.force)?
+    {
+        if arguments.run.json {
+            return print_json(&manifest);
+        }
+        print(&format!(
+            "already complete: `{}`\n",
+            arguments.output.out.display()
+        ));
+        return Ok(());
+    }
+    let manifest = image_to(arguments, &movie, &parameters, &choice, threads, &key)?;
+    if arguments.run.json {
+        print_json(&manifest)?;
+    }
+    Ok(())
+}
+
+/// Hash of what a result depends on.
+///
+/// # Errors
+/// When the weights cannot be read.
+pub fn result_key(
+    arguments: &Arguments,
+    movie: &OpenMovie,
+    parameters: &ImagingParameters,
+) -> Outcome<String> {
+    let (_, weights) = network_weights(arguments.weights.as_deref())?;
+    let info = movie.info();
+    let text = format!(
+        "{}\n{:?} {} {} {} {:?} {} {}\n{}\n{}\n{weights}",
+        info.identity,
+        info.frame_rate_hz,
+        info.n_planes,
+        info.n_channels,
+        info.n_frames,
+        arguments.tau,
+        arguments.functional_channel,
+        arguments.keep_movie,
+        serde_json::to_string(parameters).expect("plain parameters"),
+        env!("CARGO_PKG_VERSION"),
+    );
+    Ok(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
+}
+
+/// Finds cells and writes; returns the manifest.
+///
+/// # Errors
+/// What reading, imaging and writing return.
+pub fn image_to(
+    arguments: &Arguments,
+    movie: &OpenMovie,
+    parameters: &ImagingParameters,
+    choice: &DeviceChoice,
+    threads: usize,
+    key: &str,
+) -> Outcome<Value> {
+    let session = Session::begin(&arguments.output, &arguments.run, choice, threads)?;
+    let control = &session.control;
+    for warning in &movie.description().warnings {
+        control.warn(warning.clone());
+    }
+    let info = movie.info();
+    let (weights, identity) = network_weights(arguments.weights.as_deref())?;
+    let network =
+        Network::new(session.executor.as_ref(), &weights).map_err(|error| Failure::from(error))?;
+    let checkpoints = session.checkpoints();
+    let options = ImageOptions {
+        executor: session.executor.as_ref(),
+        control,
+        work: &checkpoints,
+        blocks_together: arguments.run.chunk_blocks,
+        network: &network,
+        network_identity: &identity,
+        decay_s: arguments.tau,
+        functional_channel: arguments.functional_channel - 1,
+    };
+    let start = std::time::Instant::now();
+    let mut kept = arguments
+        .keep_movie
+        .then(|| output::KeptMovies::new(session.output.path(), info, signed(info.pixel_type)));
+    let mut failed = None;
+    let result = match &mut kept {
+        None => image(movie, parameters, options, None),
+        Some(kept) => {
+            let mut sink = |plane: usize, frames: &[f32]| {
+                kept.append(plane, frames).map_err(|failure| {
+                    // The engine's error only ends the run; the user sees the writer's own.
+                    failed.get_or_insert(failure);
+                    EngineError::Cancelled
+                })
+            };
+            image(movie, parameters, options, Some(&mut sink))
+        }
+    };
+    if let Some(failure) = failed {
+        session.messages.finish();
+        return Err(failure);
+    }
+    let result = session.outcome(result)?;
+    if let Some(kept) = kept {
+        kept.finish()?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    session
+        .messages
+        .line(&summary(&result, info.n_frames, seconds));
+    let made = output::Made {
+        movie,
+        parameters,
+        result: &result,
+        tau: arguments.tau,
+        functional_channel: arguments.functional_channel,
+        final_folder: &arguments.output.out,
+    };
+    let manifest = output::manifest(
+        &made,
+        key,
+        session.executor.as_ref(),
+        control,
+        seconds,
+        &identity,
+    );
+    output::write(
+        session.output.path(),
+        &made,
+        &manifest,
+        &session.messages.log(),
+    )?;
+    session.commit(&arguments.output)?;
+    Ok(manifest)
+}
+
+/// Whether values below zero are meant.
+fn signed(pixel_type: PixelType) -> bool {
+    !matches!(pixel_type, PixelType::U8 | PixelType::U16 | PixelType::U32)
+}
+
+/// One line on a result.
+fn summary(result: &ImagingResult, n_frames: usize, seconds: f64) -> String {
+    let n_cells: usize = result.planes.iter().map(|plane| plane.rois.len()).sum();
+    let response = result.planes.iter().map(|plane| plane.spikes.response);
+    let response = response
+        .map(|r| format!("{:.2} s", r.decay_s))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "{n_cells} cells (decay {response}); {n_frames} frames in {seconds:.1} s ({:.0} frames/s)",
+        n_frames as f64 * result.planes.len() as f64 / seconds
+    )
+}

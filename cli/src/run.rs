@@ -1,0 +1,380 @@
+//! What all commands that make a result share: their options, and the session in which a result is made.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use serde_json::Value;
+use somata_engine::{
+    device::{DeviceChoice, Executor, adapters},
+    error::EngineError,
+    parameters::ParameterSet,
+    stream::Control,
+};
+use somata_io::atomic::{FolderLock, OutputFolder};
+
+use crate::{
+    exit::{ExitCode, Failure, Outcome},
+    messages::Messages,
+    signals::Signals,
+};
+
+/// How a run is made.
+#[derive(Args, Clone)]
+pub struct RunArguments {
+    /// auto, cpu, gpu, a number from `somata devices`, a PCI address or a part of a name
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads; by default what SLURM_CPUS_PER_TASK says, or all cores
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Largest memory to use, for example 4GB; fewer threads are taken to stay below it
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Blocks that travel together; results do not depend on it
+    #[arg(long, value_name = "N", hide = true)]
+    pub chunk_blocks: Option<usize>,
+    /// Set a parameter, for example --set matching.sweeps=4; see `somata params`
+    #[arg(long = "set", value_name = "STAGE.NAME=VALUE")]
+    pub settings: Vec<String>,
+    /// TOML file with parameters, one table a stage
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+    /// Write events as JSON lines to this file, or `-` for stdout
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl RunArguments {
+    /// The defaults on a device, as `somata demo` runs.
+    pub fn on(device: &str, quiet: bool) -> Self {
+        Self {
+            device: device.into(),
+            threads: None,
+            memory: None,
+            chunk_blocks: None,
+            settings: Vec::new(),
+            params: None,
+            json: false,
+            events: None,
+            quiet,
+        }
+    }
+
+    /// The device that was asked for.
+    ///
+    /// # Errors
+    /// When it is no choice of a device.
+    pub fn choice(&self) -> Outcome<DeviceChoice> {
+        self.device
+            .parse()
+            .map_err(|error: String| Failure::new(ExitCode::Usage, error))
+    }
+}
+
+/// Where a result goes.
+#[derive(Args, Clone)]
+pub struct OutputArguments {
+    /// Folder for the result; it appears whole or not at all
+    #[arg(long, short)]
+    pub out: PathBuf,
+    /// Folder for checkpoints; OUT.work by default, removed after success
+    #[arg(long)]
+    pub work: Option<PathBuf>,
+    /// Keep the work folder after success
+    #[arg(long)]
+    pub keep_work: bool,
+    /// Say what would be done, with memory and disk estimates
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace a result that was made with other parameters
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl OutputArguments {
+    /// A folder that may be replaced, as `somata demo` writes.
+    pub fn replacing(out: PathBuf) -> Self {
+        Self {
+            out,
+            work: None,
+            keep_work: false,
+            dry_run: false,
+            force: true,
+        }
+    }
+}
+
+/// A result in the making: locked work folder, output under a temporary name, open device, watched signals.
+pub struct Session {
+    /// What the user sees.
+    pub messages: Arc<Messages>,
+    /// Watches and stops the run.
+    pub control: Arc<Control>,
+    /// The device.
+    pub executor: Box<dyn Executor>,
+    /// The output, under its temporary name.
+    pub output: OutputFolder,
+    signals: Signals,
+    work: PathBuf,
+    lock: FolderLock,
+}
+
+impl Session {
+    /// Opens everything that a run needs, so that what is wrong shows now and not after an hour.
+    ///
+    /// # Errors
+    /// When a folder cannot be made or is in use, or the device does not open.
+    pub fn begin(
+        out: &OutputArguments,
+        run: &RunArguments,
+        choice: &DeviceChoice,
+        threads: usize,
+    ) -> Outcome<Self> {
+        let messages = Arc::new(Messages::new(run.quiet, run.events.as_deref())?);
+        let shown = Arc::clone(&messages);
+        let control = Arc::new(Control::new(Box::new(move |event| shown.show(event))));
+        let signals = Signals::watch(&control).map_err(|error| {
+            Failure::new(
+                ExitCode::Unexpected,
+                format!("could not watch signals: {error}"),
+            )
+        })?;
+        let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
+        std::fs::create_dir_all(&work).map_err(|error| {
+            Failure::new(
+                ExitCode::Output,
+                format!(
+                    "could not make the work folder `{}`: {error}",
+                    work.display()
+                ),
+            )
+            .hint("check the permissions of the parent folder, or give another with `--work`")
+        })?;
+        let lock = FolderLock::acquire(&work)?;
+        let output = OutputFolder::create(&out.out, out.force)?;
+        let executor = adapters::open(choice, threads)?;
+        // The pool can only be made once; a second run in one process keeps the first one's threads.
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global();
+        Ok(Self {
+            messages,
+            control,
+            executor,
+            output,
+            signals,
+            work,
+            lock,
+        })
+    }
+
+    /// Where checkpoints go.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.work.join("checkpoints")
+    }
+
+    /// The outcome of the engine, with the exit code of the signal that stopped it, if one did.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn outcome<T>(&self, result: Result<T, EngineError>) -> Outcome<T> {
+        self.messages.finish();
+        result.map_err(|error| match error {
+            EngineError::Cancelled => self.signals.failure(),
+            error => error.into(),
+        })
+    }
+
+    /// Gives the output its name and removes the work folder.
+    ///
+    /// # Errors
+    /// When either fails.
+    pub fn commit(self, out: &OutputArguments) -> Outcome {
+        self.output.commit()?;
+        drop(self.lock);
+        if !out.keep_work && out.work.is_none() {
+            std::fs::remove_dir_all(&self.work).map_err(|error| {
+                Failure::new(
+                    ExitCode::Output,
+                    format!(
+                        "the result is complete, but `{}` could not be removed: {error}",
+                        self.work.display()
+                    ),
+                )
+            })?;
+        }
+        self.messages
+            .line(&format!("result in `{}`", out.out.display()));
+        Ok(())
+    }
+}
+
+/// `NAME.SUFFIX` beside a folder.
+pub fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    folder.with_file_name(name)
+}
+
+/// Defaults, then the TOML file, then `--set`.
+///
+/// # Errors
+/// When a name is unknown or a value does not fit.
+pub fn parameters<P: ParameterSet>(run: &RunArguments) -> Outcome<P> {
+    let mut parameters = P::default();
+    if let Some(path) = &run.params {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("could not read `{}`: {error}", path.display()),
+            )
+            .hint("give the path of a TOML file with parameters")
+        })?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("`{}` is not TOML: {}", path.display(), error.message()),
+            )
+            .hint("write `[stage]` and below it `name = value`; `somata params` lists all")
+        })?;
+        for (stage, values) in &table {
+            let Some(values) = values.as_table() else {
+                return Err(Failure::new(
+                    ExitCode::Usage,
+                    format!("`{stage}` in `{}` is not a table", path.display()),
+                )
+                .hint("write `[stage]` and below it `name = value`"));
+            };
+            for (name, value) in values {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                parameters.set(&format!("{stage}.{name}"), &text)?;
+            }
+        }
+    }
+    for setting in &run.settings {
+        let Some((name, value)) = setting.split_once('=') else {
+            return Err(
+                Failure::new(ExitCode::Usage, format!("`--set {setting}` has no `=`"))
+                    .hint("write `--set stage.name=value`"),
+            );
+        };
+        parameters.set(name.trim(), value)?;
+    }
+    Ok(parameters)
+}
+
+/// Threads that are asked for, as few as the memory allows; `estimate` is the memory that a number of threads takes, `what` what takes it.
+///
+/// # Errors
+/// When an option makes no sense, or one thread takes more than is allowed.
+pub fn threads(run: &RunArguments, what: &str, estimate: impl Fn(usize) -> u64) -> Outcome<usize> {
+    let slurm = std::env::var("SLURM_CPUS_PER_TASK")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if run.threads == Some(0) || run.chunk_blocks == Some(0) {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "`--threads` and `--chunk-blocks` must be at least 1",
+        )
+        .hint("leave them out to use all cores"));
+    }
+    let wanted = run.threads.or(slurm).unwrap_or(all).max(1);
+    let Some(memory) = &run.memory else {
+        return Ok(wanted);
+    };
+    let budget = parse_bytes(memory).ok_or_else(|| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("`--memory {memory}` is not a size"),
+        )
+        .hint("write for example 800MB or 4GB")
+    })?;
+    (1..=wanted)
+        .rev()
+        .find(|&threads| estimate(threads) <= budget)
+        .ok_or_else(|| {
+            Failure::new(
+            ExitCode::Memory,
+            format!(
+                "{what} need about {:.1} GB of memory with one thread, `--memory` allows {:.1} GB",
+                estimate(1) as f64 / 1e9,
+                budget as f64 / 1e9
+            ),
+        )
+        .hint("allow more memory")
+        })
+}
+
+/// `4GB`, `800MB`, `1073741824`.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_uppercase();
+    let number_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..number_end].parse().ok()?;
+    let unit = match text[number_end..].trim() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        "KIB" => 1024.0,
+        "MIB" => 1024.0 * 1024.0,
+        "GIB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    (number.is_finite() && number > 0.0).then_some((number * unit) as u64)
+}
+
+/// The manifest of a complete result of the same run; an error when the folder holds anything else.
+///
+/// # Errors
+/// When it holds another result or something else, and may not be replaced.
+pub fn existing(out: &Path, key: &str, kind: &str, force: bool) -> Outcome<Option<Value>> {
+    if !out.exists() {
+        return Ok(None);
+    }
+    if let Ok(text) = std::fs::read_to_string(out.join("manifest.json"))
+        && let Ok(manifest) = serde_json::from_str::<Value>(&text)
+    {
+        if manifest["key"] == key {
+            return Ok(Some(manifest));
+        }
+        if force && manifest["kind"] == kind {
+            return Ok(None);
+        }
+        return Err(Failure::new(
+            ExitCode::Output,
+            format!(
+                "`{}` holds a result of another input, version or parameters",
+                out.display()
+            ),
+        )
+        .hint("choose another `--out`, or replace it with `--force`"));
+    }
+    let empty = out
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_none());
+    if empty && std::fs::remove_dir(out).is_ok() {
+        // Some schedulers make the folder before they start the command.
+        return Ok(None);
+    }
+    Err(Failure::new(
+        ExitCode::Output,
+        format!("`{}` exists and is not a result of somata", out.display()),
+    )
+    .hint("choose another `--out`; `--force` replaces only results of somata"))
+}
