@@ -355,9 +355,9 @@ impl Network {
 
     /// Bytes of the largest buffer that a pixel of the input takes.
     pub fn bytes_per_pixel(&self) -> u64 {
-        let widest = self.down.iter().chain(&self.up).enumerate();
+        let widest = self.down.iter().chain(&self.up);
         widest
-            .map(|(_, block)| 4 * u64::from(block.width))
+            .map(|block| 4 * u64::from(block.width))
             .max()
             .unwrap_or(4)
     }
