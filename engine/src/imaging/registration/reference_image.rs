@@ -440,7 +440,10 @@ fn shrunk(frame: &[f32], width: usize, bin: usize, rows: usize, columns: usize) 
                 .sum()
         })
         .collect();
-    let mean = small.iter().sum::<f32>() / small.len().max(1) as f32;
+    // In double precision: what rounding leaves of a frame of one value would be scaled to norm 1, and all such frames (a
+    // closed shutter, a flash that saturates) would be perfectly alike.
+    let sum: f64 = small.iter().map(|&value| f64::from(value)).sum();
+    let mean = (sum / small.len().max(1) as f64) as f32;
     small.iter_mut().for_each(|value| *value -= mean);
     let norm = small.iter().map(|v| v * v).sum::<f32>().sqrt();
     if norm > 0.0 {
@@ -469,4 +472,27 @@ fn best(values: &[f32], part: f64) -> Vec<bool> {
     let at = ((sorted.len() as f64) * (1.0 - part)).floor() as usize;
     let least = sorted.get(at).copied().unwrap_or(f32::NEG_INFINITY);
     values.iter().map(|&value| value >= least).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_one_value_are_not_alike() {
+        let (height, width) = (24, 36);
+        for value in [0.0, 7.0, 32_767.0, 65_535.0, -0.1, 1234.567] {
+            let frame = vec![value; height * width];
+            for bin in [1, 4] {
+                let small = shrunk(&frame, width, bin, height / bin, width / bin);
+                let norm: f32 = small.iter().map(|v| v * v).sum();
+                assert_eq!(norm, 0.0, "{value} in bins of {bin}");
+            }
+        }
+        let frame: Vec<f32> = (0..height * width).map(|i| (i % 7) as f32).collect();
+        let small = shrunk(&frame, width, 4, height / 4, width / 4);
+        let norm: f32 = small.iter().map(|v| v * v).sum();
+        // Rounding of some fifty squares.
+        assert!((norm - 1.0).abs() < 1e-5, "{norm}");
+    }
 }
