@@ -145,6 +145,9 @@ pub fn manifest(
         "tau_s": made.tau,
         "functional_channel": made.functional_channel,
         "weights": weights,
+        "not_finite_values": made.result.planes.iter()
+            .map(|plane| plane.registered.not_finite.count + plane.second.as_ref().map_or(0, |second| second.not_finite.count))
+            .sum::<u64>(),
         "bin_frames": made.result.bin_frames,
         "planes": planes,
         "n_cells": made.result.planes.iter().map(|plane| plane.rois.len()).sum::<usize>(),

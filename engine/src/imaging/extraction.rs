@@ -10,7 +10,7 @@ use super::{
         footprints::{Plane, cell_rows},
         solver::{DeviceRows, Solver},
     },
-    frames::{FrameGrid, PlaneFrames},
+    frames::{FrameGrid, NotFinite, PlaneFrames},
     morphology::ImageSize,
     neuropil::rings,
     registration::{
@@ -19,7 +19,10 @@ use super::{
     rois::{Roi, Rows},
     trace_file::{TraceFile, TraceWriter},
 };
-use crate::{device::Commands, error::Result, movie::Movie, parameters::imaging::Registration};
+use crate::{
+    device::Commands, error::Result, movie::Movie, parameters::imaging::Registration,
+    stream::Source,
+};
 
 /// Traces that a cell has in the file, in this order.
 pub const KINDS: usize = 3;
@@ -88,6 +91,8 @@ pub struct Extraction {
     pub traces: TraceFile,
     /// Deviation of a cell's demixed amplitude that the pixels' noise makes.
     pub noise: Vec<f32>,
+    /// Values of float data that were not finite and count as 0.
+    pub not_finite: NotFinite,
 }
 
 /// Extracts the traces of a plane from channel `channel` into `path`.
@@ -149,6 +154,7 @@ pub fn extract(
     let per_frame = registered.knots_per_frame;
     let keep = sink.is_some();
     let mut writer = TraceWriter::create(path, KINDS * n_cells)?;
+    let mut not_finite = NotFinite::default();
     options.pass(&source, registrar.bytes_per_frame()).run(
         stage,
         &grid.blocks,
@@ -157,6 +163,12 @@ pub fn extract(
             let n_frames: usize = chunk.blocks.iter().map(|block| block.n_frames).sum();
             let mut commands = Commands::new();
             let raw = std::mem::take(&mut chunk.raw);
+            let bad: Vec<NotFinite> = chunk
+                .blocks
+                .iter()
+                .zip(raw.chunks_exact(source.block_words()))
+                .map(|(block, raw)| NotFinite::of_block(info, block, raw))
+                .collect();
             let frames = decode(&mut commands, movie, raw, n_frames, reference.row_offset);
             let knots = &registered.knots[first * per_frame..(first + n_frames) * per_frame];
             let knots = commands.upload("knots", knots);
@@ -170,7 +182,7 @@ pub fn extract(
             // Block by block, so that sums are made in the same order whatever travels together.
             let mut frame = 0;
             let mut results = Vec::new();
-            for block in &chunk.blocks {
+            for (block, bad) in chunk.blocks.iter().zip(bad) {
                 let range = frame..frame + block.n_frames;
                 let projected = &projected[range.start * n_rows..range.end * n_rows];
                 let mut centred = Vec::with_capacity(block.n_frames * n_solved);
@@ -196,12 +208,13 @@ pub fn extract(
                 } else {
                     Vec::new()
                 };
-                results.push((traces, frames));
+                results.push((traces, frames, bad));
                 frame = range.end;
             }
             Ok(results)
         },
-        |_, (traces, frames)| {
+        |_, (traces, frames, bad)| {
+            not_finite.add(bad);
             if let Some(sink) = &mut sink {
                 sink(&frames)?;
             }
@@ -211,5 +224,6 @@ pub fn extract(
     Ok(Extraction {
         traces: writer.finish()?,
         noise: solver.noise,
+        not_finite,
     })
 }

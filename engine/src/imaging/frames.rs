@@ -3,7 +3,14 @@
 //! As with a recording's blocks (docs/internals/decisions/001-block-grid.md), what a device computes is a function of one block
 //! alone, so a result cannot depend on how many blocks travel together or on which thread takes them.
 
-use crate::{movie::Movie, recording::ReadError, stream::Source};
+use serde::{Deserialize, Serialize};
+use somata_shaders::cpu::imaging::decode_frames::LARGEST;
+
+use crate::{
+    movie::{Movie, MovieInfo, PixelType},
+    recording::ReadError,
+    stream::{Control, Source},
+};
 
 /// Frames of a block at least: enough that a dispatch is worth its cost.
 const MIN_FRAMES: usize = 16;
@@ -97,9 +104,96 @@ impl Source for PlaneFrames<'_> {
     }
 }
 
+/// Values of a float movie that decoding takes as 0: those that are not finite, or so large that sums of their squares would
+/// not be.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct NotFinite {
+    /// How many there are.
+    pub count: u64,
+    /// Frame of the first.
+    pub first_frame: Option<usize>,
+}
+
+impl NotFinite {
+    /// Those of a block, whose frames are at the start of `raw`.
+    pub fn of_block(info: &MovieInfo, block: &FrameBlock, raw: &[u32]) -> Self {
+        let mut found = Self::default();
+        if info.pixel_type != PixelType::F32 {
+            return found;
+        }
+        let frames = raw.chunks_exact(info.n_pixels().max(1));
+        for (k, frame) in frames.take(block.n_frames).enumerate() {
+            let is_bad = |word: u32| {
+                let value = f32::from_bits(word);
+                value.is_nan() || value.abs() > LARGEST
+            };
+            let count = frame.iter().filter(|word| is_bad(**word)).count() as u64;
+            if count > 0 {
+                found.add(Self {
+                    count,
+                    first_frame: Some(block.start + k),
+                });
+            }
+        }
+        found
+    }
+
+    /// Adds those of later frames.
+    pub fn add(&mut self, later: Self) {
+        self.count += later.count;
+        self.first_frame = self.first_frame.or(later.first_frame);
+    }
+
+    /// Warns where there are any; `of` says of which plane or channel.
+    pub fn report(&self, of: &str, control: &Control) {
+        if let Some(frame) = self.first_frame {
+            control.warn(format!(
+                "{of}{} values are not finite (NaN or infinite) or beyond 1e9, the first in frame {frame}; they count as 0",
+                self.count
+            ));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_are_not_finite_are_counted_in_float_movies_only() {
+        let info = |pixel_type| MovieInfo {
+            height: 2,
+            width: 3,
+            n_frames: 7,
+            n_planes: 1,
+            n_channels: 1,
+            frame_rate_hz: 30.0,
+            pixel_type,
+            identity: String::new(),
+        };
+        let block = FrameBlock {
+            index: 1,
+            start: 8,
+            n_frames: 3,
+        };
+        let mut values = vec![-1.0e9f32; 4 * 6];
+        for (at, value) in [
+            (6, f32::NAN),
+            (7, f32::INFINITY),
+            (12, f32::NEG_INFINITY),
+            (17, 2.0e9),
+            // Beyond the last frame, as in the padding of a short block.
+            (18, f32::NAN),
+        ] {
+            values[at] = value;
+        }
+        let raw: &[u32] = bytemuck::cast_slice(&values);
+        let mut found = NotFinite::of_block(&info(PixelType::F32), &block, raw);
+        found.add(NotFinite::of_block(&info(PixelType::I32), &block, raw));
+        assert_eq!((found.count, found.first_frame), (4, Some(9)));
+        let none = NotFinite::of_block(&info(PixelType::I32), &block, raw);
+        assert_eq!(none, NotFinite::default());
+    }
 
     #[test]
     fn blocks_cover_all_frames_in_whole_bins_and_words() {

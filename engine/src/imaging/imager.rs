@@ -14,7 +14,7 @@ use super::{
         summary::{Standardiser, Summary, summarise},
     },
     extraction::{FrameSink, extract},
-    frames::FrameGrid,
+    frames::{FrameGrid, NotFinite},
     proposals,
     registration::{Reference, RegisteredPlane, reference_image, register, register::PassOptions},
     rois::Roi,
@@ -98,6 +98,8 @@ pub struct SecondChannel {
     pub mean: Vec<f32>,
     /// Its raw and neuropil traces (the demixed ones are there as well).
     pub extracted: TraceFile,
+    /// Values of float data that were not finite and count as 0.
+    pub not_finite: NotFinite,
 }
 
 /// What came of a movie.
@@ -284,6 +286,7 @@ impl Run<'_> {
             .iter()
             .map(|part| *part >= MIN_MEASURED)
             .collect();
+        registered.not_finite.report(&self.of_plane(plane), control);
         self.warn_of_motion(&registered, plane);
         let name = self.name("cells", plane);
         let Found {
@@ -539,9 +542,12 @@ impl Run<'_> {
                         .map(|sum| (sum / f64::from(n.max(1))) as f32)
                         .collect(),
                     extracted: found.traces,
+                    not_finite: found.not_finite,
                 })
             },
         )?;
+        let of = format!("{}second channel: ", self.of_plane(plane));
+        second.not_finite.report(&of, self.options.control);
         Ok(Some(second))
     }
 }

@@ -51,8 +51,6 @@ pub struct Reference {
     pub row_offset: f32,
     /// A frame that correlates less with the reference is bad.
     pub min_correlation: f32,
-    /// Values of float data that were not finite in the sampled frames.
-    pub not_finite: u64,
 }
 
 /// Appends the decoding of raw frames: `[frame, y, x]`.
@@ -216,7 +214,6 @@ impl Sample<'_> {
             } else {
                 -2.0
             },
-            not_finite: 0,
         })
     }
 

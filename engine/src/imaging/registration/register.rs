@@ -14,11 +14,11 @@ use crate::{
     error::Result,
     imaging::{
         binned_movie::{BinWriter, BinnedMovie},
-        frames::{FrameGrid, PlaneFrames},
+        frames::{FrameGrid, NotFinite, PlaneFrames},
     },
     movie::Movie,
     parameters::imaging::Registration,
-    stream::{Control, Pass},
+    stream::{Control, Pass, Source},
 };
 
 /// Sums that `bin_frames` leaves for each pixel.
@@ -45,6 +45,8 @@ pub struct RegisteredPlane {
     pub noise: Vec<f32>,
     /// Part of the good frames that measured each pixel, `[y, x]`.
     pub measured: Vec<f32>,
+    /// Values of float data that were not finite and count as 0.
+    pub not_finite: NotFinite,
     /// The binned movie.
     pub bins: BinnedMovie,
 }
@@ -84,6 +86,7 @@ struct BlockResult {
     fit: Vec<f32>,
     bins: Vec<f32>,
     sums: Vec<f32>,
+    not_finite: NotFinite,
 }
 
 /// Registers all frames of a plane; the binned movie goes to `path`.
@@ -135,6 +138,7 @@ pub fn register(
         variance: Vec::new(),
         noise: Vec::new(),
         measured: Vec::new(),
+        not_finite: NotFinite::default(),
         // Replaced when the file is whole.
         bins: BinnedMovie::empty(),
     };
@@ -149,6 +153,12 @@ pub fn register(
             let n_bins = n_frames.div_ceil(grid.bin_frames);
             let mut commands = Commands::new();
             let raw = std::mem::take(&mut chunk.raw);
+            let not_finite: Vec<NotFinite> = chunk
+                .blocks
+                .iter()
+                .zip(raw.chunks_exact(source.block_words()))
+                .map(|(block, raw)| NotFinite::of_block(info, block, raw))
+                .collect();
             let frames = decode(&mut commands, movie, raw, n_frames, reference.row_offset);
             let (knots, fit) = if parameters.correct {
                 let Registered { knots, fit } =
@@ -183,10 +193,12 @@ pub fn register(
                 n_pixels,
                 registrar.knots_per_frame(),
                 [&knots, &fit, &bins, &sums],
+                &not_finite,
             ))
         },
         |_, block: BlockResult| {
             writer.append(&block.bins)?;
+            result.not_finite.add(block.not_finite);
             for (total, sum) in totals.iter_mut().zip(&block.sums) {
                 *total += f64::from(*sum);
             }
@@ -215,6 +227,7 @@ fn split(
     n_pixels: usize,
     per_frame: usize,
     [knots, fit, bins, sums]: [&[f32]; 4],
+    not_finite: &[NotFinite],
 ) -> Vec<BlockResult> {
     let (mut frame, mut bin) = (0, 0);
     blocks
@@ -228,6 +241,7 @@ fn split(
                 fit: fit[3 * frame..3 * (frame + n)].to_vec(),
                 bins: bins[bin * n_pixels..(bin + n_bins) * n_pixels].to_vec(),
                 sums: sums[k * SUMS * n_pixels..(k + 1) * SUMS * n_pixels].to_vec(),
+                not_finite: not_finite[k],
             };
             frame += n;
             bin += n_bins;

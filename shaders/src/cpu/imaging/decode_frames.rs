@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Larger values count as not finite.
-const LARGEST: f32 = 1e9;
+pub const LARGEST: f32 = 1e9;
 
 /// `raw` words (pixels of all frames one after the other) to `out` `[frame, y, x]`:
 /// `out[y, x] = raw[y, x + row_offset]` on odd rows, clamped to the row, and `raw[y, x]` on even ones.
