@@ -124,8 +124,57 @@ pub struct Session {
     /// The output, under its temporary name.
     pub output: OutputFolder,
     signals: Signals,
-    work: PathBuf,
-    lock: FolderLock,
+    work: WorkFolder,
+}
+
+/// The locked folder for checkpoints.
+struct WorkFolder {
+    path: PathBuf,
+    /// Whether this run made it.
+    is_new: bool,
+    /// `None` when the folder is given back.
+    lock: Option<FolderLock>,
+}
+
+impl WorkFolder {
+    fn open(path: PathBuf) -> Outcome<Self> {
+        let is_new = !path.exists();
+        std::fs::create_dir_all(&path).map_err(|error| {
+            Failure::new(
+                ExitCode::Output,
+                format!(
+                    "could not make the work folder `{}`: {error}",
+                    path.display()
+                ),
+            )
+            .hint("check the permissions of the parent folder, or give another with `--work`")
+        })?;
+        let lock = Some(FolderLock::acquire(&path)?);
+        Ok(Self { path, is_new, lock })
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Whether a stage was finished, so that the same command would go on from it.
+    fn has_checkpoint(&self) -> bool {
+        std::fs::read_dir(self.checkpoints()).is_ok_and(|mut entries| {
+            // Anything else there belongs to a stage that was not finished.
+            entries.any(|entry| {
+                entry.is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "bin"))
+            })
+        })
+    }
+}
+
+impl Drop for WorkFolder {
+    /// A run that failed before its first stage was done leaves nothing: there is nothing to go on from.
+    fn drop(&mut self) {
+        if self.lock.take().is_some() && self.is_new && !self.has_checkpoint() {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 impl Session {
@@ -149,17 +198,7 @@ impl Session {
             )
         })?;
         let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
-        std::fs::create_dir_all(&work).map_err(|error| {
-            Failure::new(
-                ExitCode::Output,
-                format!(
-                    "could not make the work folder `{}`: {error}",
-                    work.display()
-                ),
-            )
-            .hint("check the permissions of the parent folder, or give another with `--work`")
-        })?;
-        let lock = FolderLock::acquire(&work)?;
+        let work = WorkFolder::open(work)?;
         let output = OutputFolder::create(&out.out, out.force)?;
         let executor = adapters::open(choice, threads)?;
         // The pool can only be made once; a second run in one process keeps the first one's threads.
@@ -173,13 +212,12 @@ impl Session {
             output,
             signals,
             work,
-            lock,
         })
     }
 
     /// Where checkpoints go.
     pub fn checkpoints(&self) -> PathBuf {
-        self.work.join("checkpoints")
+        self.work.checkpoints()
     }
 
     /// The outcome of the engine, with the exit code of the signal that stopped it, if one did.
@@ -198,16 +236,16 @@ impl Session {
     ///
     /// # Errors
     /// When either fails.
-    pub fn commit(self, out: &OutputArguments) -> Outcome {
+    pub fn commit(mut self, out: &OutputArguments) -> Outcome {
         self.output.commit()?;
-        drop(self.lock);
+        self.work.lock = None;
         if !out.keep_work && out.work.is_none() {
-            std::fs::remove_dir_all(&self.work).map_err(|error| {
+            std::fs::remove_dir_all(&self.work.path).map_err(|error| {
                 Failure::new(
                     ExitCode::Output,
                     format!(
                         "the result is complete, but `{}` could not be removed: {error}",
-                        self.work.display()
+                        self.work.path.display()
                     ),
                 )
             })?;
