@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use somata_engine::{
     device::DeviceChoice,
     error::EngineError,
-    imaging::{ImageOptions, ImagingResult, image, segmentation::Network},
+    imaging::{ImageOptions, ImagingResult, check_movie, image, segmentation::Network},
     movie::{Movie, PixelType},
     parameters::imaging::ImagingParameters,
 };
@@ -103,6 +103,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         );
     }
     let info = movie.info();
+    check_movie(info, arguments.functional_channel - 1)?;
     let what = format!("frames of {} × {} pixels", info.height, info.width);
     let threads = threads(&arguments.run, &what, |threads| {
         output::estimate_memory(info, threads)

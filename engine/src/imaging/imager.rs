@@ -25,7 +25,7 @@ use crate::{
     device::Executor,
     error::{EngineError, Result},
     linalg,
-    movie::Movie,
+    movie::{Movie, MovieInfo},
     parameters::imaging::ImagingParameters,
     pipeline::checkpoint::Checkpoints,
     stream::Control,
@@ -144,7 +144,8 @@ pub fn image(
     mut sink: Option<&mut MovieSink<'_>>,
 ) -> Result<ImagingResult> {
     let info = movie.info();
-    check(movie, &options)?;
+    check_movie(info, options.functional_channel)?;
+    check_network(options.network)?;
     let dependencies = [
         info.identity.as_str(),
         &format!("{:?} {:?}", info.frame_rate_hz, options.decay_s),
@@ -175,14 +176,18 @@ pub fn image(
     Ok(ImagingResult { planes, bin_frames })
 }
 
-fn check(movie: &dyn Movie, options: &ImageOptions<'_>) -> Result<()> {
-    let info = movie.info();
-    let wrong = |what: String, hint: &str| {
-        Err(EngineError::Input {
-            what,
-            hint: hint.into(),
-        })
-    };
+fn wrong<T>(what: String, hint: &str) -> Result<T> {
+    Err(EngineError::Input {
+        what,
+        hint: hint.into(),
+    })
+}
+
+/// Whether a movie can be processed, as far as its description tells; `functional_channel` is that in which cells fire, from 0.
+///
+/// # Errors
+/// When it is too short or small, its frame rate makes no sense, or it lacks the channel.
+pub fn check_movie(info: &MovieInfo, functional_channel: usize) -> Result<()> {
     if info.n_frames < MIN_FRAMES {
         return wrong(
             format!(
@@ -207,17 +212,22 @@ fn check(movie: &dyn Movie, options: &ImageOptions<'_>) -> Result<()> {
             "give it with `--frame-rate`",
         );
     }
-    if options.functional_channel >= info.n_channels {
+    if functional_channel >= info.n_channels {
         return wrong(
             format!(
                 "channel {} was asked for, the movie has {}",
-                options.functional_channel + 1,
+                functional_channel + 1,
                 info.n_channels
             ),
-            "give another `--functional-channel`",
+            "give another `--functional-channel`; `--n-channels` says how many channels the pages hold",
         );
     }
-    if options.network.input != InputKind::Summary {
+    Ok(())
+}
+
+/// Whether a network can see a movie's summary images.
+fn check_network(network: &Network) -> Result<()> {
+    if network.input != InputKind::Summary {
         return wrong(
             "the weights are for still images in Cellpose's form, not for movies".into(),
             "leave `--weights` out, or give weights with the input `summary`",

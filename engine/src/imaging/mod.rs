@@ -29,4 +29,4 @@ pub mod rois;
 pub mod segmentation;
 pub mod trace_file;
 
-pub use imager::{ImageOptions, ImagingResult, image};
+pub use imager::{ImageOptions, ImagingResult, check_movie, image};
