@@ -171,7 +171,7 @@ fn movie(arguments: &Arguments, threads: usize) -> Outcome {
         keep_movie: false,
         run: RunArguments::on(&arguments.device, arguments.quiet),
     };
-    let movie = OpenMovie::open(&image.movie, &image.input.options())?;
+    let movie = OpenMovie::open(&image.movie, &image.input.options()?)?;
     let parameters: ImagingParameters = parameters(&image.run)?;
     let key = image::result_key(&image, &movie, &parameters)?;
     image_to(

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Args, Clone, Default)]
 pub struct MovieArguments {
     /// Frames a second of one plane, where the files do not say it
-    #[arg(long, value_name = "HZ")]
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
     pub frame_rate: Option<f64>,
     /// Planes of a volume
     #[arg(long, value_name = "N")]
@@ -46,15 +46,38 @@ pub struct MovieArguments {
 
 impl MovieArguments {
     /// As the readers take it.
-    pub fn options(&self) -> MovieOptions {
-        MovieOptions {
+    ///
+    /// # Errors
+    /// When an option makes no sense, whatever the movie.
+    pub fn options(&self) -> Outcome<MovieOptions> {
+        if let Some(rate) = self.frame_rate.filter(|r| !(r.is_finite() && *r > 0.0)) {
+            return Err(
+                Failure::new(ExitCode::Usage, format!("`--frame-rate {rate}` is no rate"))
+                    .hint("give the frames a second of one plane, for example 30"),
+            );
+        }
+        for (option, number) in [
+            ("--n-planes", self.n_planes),
+            ("--n-channels", self.n_channels),
+            ("--height", self.height),
+            ("--width", self.width),
+        ] {
+            if number == Some(0) {
+                return Err(Failure::new(
+                    ExitCode::Usage,
+                    format!("`{option}` must be at least 1"),
+                )
+                .hint("leave it out to take what the files say"));
+            }
+        }
+        Ok(MovieOptions {
             n_planes: self.n_planes,
             n_channels: self.n_channels,
             height: self.height,
             width: self.width,
             dtype: self.dtype.clone(),
             frame_rate_hz: self.frame_rate,
-        }
+        })
     }
 }
 
@@ -69,7 +92,7 @@ pub struct Arguments {
     #[command(flatten)]
     pub input: MovieArguments,
     /// Decay of the indicator, s; estimated from the data when it is not given
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub tau: Option<f64>,
     /// Channel in which cells are active, counted from 1
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -88,7 +111,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let parameters: ImagingParameters = parameters(&arguments.run)?;
     let choice = arguments.run.choice()?;
-    let movie = OpenMovie::open(&arguments.movie, &arguments.input.options())?;
+    let movie = OpenMovie::open(&arguments.movie, &arguments.input.options()?)?;
     if let Some(tau) = arguments.tau.filter(|tau| !(0.01..=20.0).contains(tau)) {
         return Err(Failure::new(
             ExitCode::Usage,
