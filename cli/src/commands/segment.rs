@@ -36,7 +36,7 @@ pub struct Arguments {
     #[command(flatten)]
     pub output: OutputArguments,
     /// Diameter of the cells, pixels; without it images are taken at their own scale, which suits cells of 8 to 20 pixels
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     pub diameter: Option<f64>,
     /// Channel that shows the cells, counted from 1, where an image has several
     #[arg(long, value_name = "N")]
@@ -67,6 +67,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
             format!("`--diameter {diameter}` is no diameter of a cell in pixels"),
         )
         .hint("give a number from 1 to 2000, or leave it out"));
+    }
+    for (option, channel) in [
+        ("--channel", arguments.channel),
+        ("--second-channel", arguments.second_channel),
+    ] {
+        if channel == Some(0) {
+            return Err(
+                Failure::new(ExitCode::Usage, format!("`{option}` counts from 1"))
+                    .hint("give 1 for the first channel"),
+            );
+        }
     }
     let files = files(&arguments.images)?;
     let threads = threads(&arguments.run, "images", |threads| {
@@ -187,7 +198,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// All files: those given, and those of the folders given, in natural order of their names.
+/// All files: those given, and those of the folders given, sorted by name.
 fn files(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -215,7 +226,9 @@ fn files(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .to_lowercase();
-            file.is_file() && ENDINGS.contains(&ending.as_str())
+            // Names that begin with a dot are the system's (macOS writes `._a.png` beside `a.png`).
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            file.is_file() && !name.starts_with('.') && ENDINGS.contains(&ending.as_str())
         });
         if found.is_empty() {
             return Err(Failure::new(
@@ -276,12 +289,20 @@ fn one_file(
     for warning in images.iter().flat_map(|image| &image.warnings) {
         session
             .control
-            .warn(format!("{}: {warning}", path.display()));
+            .warn(format!("`{}`: {warning}", path.display()));
     }
     let size = [images[0].height, images[0].width];
     let uniform = images
         .iter()
         .all(|image| [image.height, image.width] == size);
+    let values = images.iter().flat_map(|image| &image.pixels);
+    let not_finite = values.filter(|value| !value.is_finite()).count();
+    if not_finite > 0 {
+        session.control.warn(format!(
+            "`{}`: {not_finite} values are not finite (NaN or infinite); they count as 0",
+            path.display()
+        ));
+    }
     let mut pages: Vec<(Labels, Vec<f32>)> = Vec::new();
     for image in &images {
         pages.push(one_image(
@@ -328,6 +349,7 @@ fn one_file(
         "pixel_type": images[0].pixel_type_name,
         "cells_of_pages": counts,
         "n_cells": counts.iter().sum::<usize>(),
+        "not_finite_values": not_finite,
     }))
 }
 
