@@ -46,6 +46,8 @@ const SCALARS: u32 = 3u;
 // Contrasts of a frame, relative to the reference, that are believed.
 const LEAST_GAIN: f32 = 0.3;
 const LARGEST_GAIN: f32 = 3.0;
+// A variance below this part of the mean square is the rounding of sums over a frame without structure.
+const FLAT: f32 = 1e-5;
 
 var<workgroup> lane_scalars: array<vec4<f32>, LANES>;
 var<workgroup> lane_sum: array<f32, LANES>;
@@ -137,7 +139,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if lane == 0u {
         let variance = scalars.z - scalars.x * offset;
         var correlation = 0.0;
-        if variance > 0.0 && squares > 0.0 {
+        if variance > FLAT * scalars.z && squares > 0.0 {
             correlation = scalars.y / sqrt(variance * squares);
         }
         fit_of_frame[3u * frame] = correlation;

@@ -13,6 +13,9 @@ use crate::{
 const SCALARS: usize = ROW_SCALARS as usize;
 /// Contrasts of a frame, relative to the reference, that are believed.
 const GAINS: (f32, f32) = (0.3, 3.0);
+/// A frame whose variance is below this part of its mean square about the reference's mean has no structure: what is left is
+/// the rounding of sums over its pixels, and a correlation with it would be noise. A saturated frame is such.
+const FLAT: f32 = 1e-5;
 
 /// Steps `knots` `[frame, 2, knot_row, knot_column]` and says how the frame fitted before the step: `fit` `[frame, 3]`
 /// (correlation with the reference, gain, offset).
@@ -71,7 +74,7 @@ pub fn solve_shifts(
             1.0
         };
         let variance = scalars[2] - scalars[0] * mean;
-        let correlation = if variance > 0.0 && squares > 0.0 {
+        let correlation = if variance > FLAT * scalars[2] && squares > 0.0 {
             scalars[1] / (variance * squares).sqrt()
         } else {
             0.0

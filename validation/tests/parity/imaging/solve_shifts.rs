@@ -138,3 +138,19 @@ fn gains_are_clamped_and_nothing_becomes_nan() {
         assert_eq!(fit, [0.0, 1.0, 0.0]);
     }
 }
+
+#[test]
+fn a_frame_of_one_value_correlates_with_nothing() {
+    let Some(both) = both() else { return };
+    for value in [32_267.3f32, -412.7, 65_035.0] {
+        let mut case = case(2, 300, 2, 2, 50.0);
+        for (row, sums) in case.sums.chunks_exact_mut(7).enumerate() {
+            // Of two pixels a row, with what rounding leaves of their product with a reference of mean 0.
+            let rounding = 1.0 + 1e-6 * ((row % 7) as f32 - 3.0);
+            sums[..3].copy_from_slice(&[2.0 * value, 1e-6 * value, 2.0 * value * value * rounding]);
+        }
+        for (_, fit) in play(both, &case) {
+            assert_eq!([fit[0], fit[3]], [0.0; 2], "frames of {value}");
+        }
+    }
+}
