@@ -13,8 +13,9 @@ pub const MAX_KNOT_COLUMNS: u32 = 4;
 /// Values of a shift field, both axes together, at most: the workgroup memory of `solve_shifts`.
 pub const MAX_KNOT_VALUES: u32 = 128;
 
-/// Sums of a row that do not depend on the knots: weight, reference and square.
-pub const ROW_SCALARS: u32 = 3;
+/// Sums of a row that do not depend on the knots: pixel, product with the reference and square, and of pixels from outside the
+/// frame alone weight, reference and its square.
+pub const ROW_SCALARS: u32 = 6;
 
 kernel! {
     /// Raw frames of any pixel type to `f32`, odd rows moved by the bidirectional offset: `[frame, y, x]`.

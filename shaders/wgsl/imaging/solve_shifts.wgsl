@@ -42,12 +42,14 @@ const TEAM: u32 = 32u;
 const TEAMS: u32 = 8u;
 // MAX_KNOT_VALUES and ROW_SCALARS in layout/imaging.rs.
 const MAX_VALUES: u32 = 128u;
-const SCALARS: u32 = 3u;
+const SCALARS: u32 = 6u;
 // Contrasts of a frame, relative to the reference, that are believed.
 const LEAST_GAIN: f32 = 0.3;
 const LARGEST_GAIN: f32 = 3.0;
 // A variance below this part of the mean square is the rounding of sums over a frame without structure.
 const FLAT: f32 = 1e-5;
+// A frame that has less than this part of the reference's weight is not there.
+const LEAST_INSIDE: f32 = 1e-3;
 
 var<workgroup> lane_scalars: array<vec4<f32>, LANES>;
 var<workgroup> lane_sum: array<f32, LANES>;
@@ -67,14 +69,17 @@ fn team_sum(lane: u32, value: f32) -> f32 {
     return lane_sum[lane];
 }
 
-// Sums of the weight times pixel, weighted reference times pixel, weight times pixel squared over all rows.
-fn scalars_of(frame: u32, lane: u32) -> vec4<f32> {
+// Sums over all rows of weight times pixel, weighted reference times pixel and weight times pixel squared, or (`first` 3) those
+// of the pixels from outside the frame.
+fn scalars_of(frame: u32, first: u32, lane: u32) -> vec4<f32> {
     let entries = SCALARS + 2u * params.knot_columns;
     var scalars = vec4<f32>(0.0);
     for (var row = lane; row < params.height; row += LANES) {
-        let at = (frame * params.height + row) * entries;
+        let at = (frame * params.height + row) * entries + first;
         scalars += vec4<f32>(sums[at], sums[at + 1u], sums[at + 2u], 0.0);
     }
+    // What was read of the sums before may not be overwritten.
+    workgroupBarrier();
     lane_scalars[lane] = scalars;
     workgroupBarrier();
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -84,6 +89,27 @@ fn scalars_of(frame: u32, lane: u32) -> vec4<f32> {
         workgroupBarrier();
     }
     return lane_scalars[0];
+}
+
+// Correlation of a frame with the reference over the pixels that it has: those from outside it are the reference itself, and a
+// frame without any structure that lies far off would seem to fit. 0 where there is nothing to compare.
+fn correlation(scalars: vec4<f32>, outside: vec4<f32>, weight: f32, squares: f32) -> f32 {
+    let weight_inside = weight - outside.x;
+    if weight_inside <= LEAST_INSIDE * weight {
+        return 0.0;
+    }
+    let pixel = scalars.x - outside.y;
+    let product = scalars.y - outside.z;
+    let square = scalars.z - outside.z;
+    // The reference's own sums over all pixels are 0 and `squares`.
+    let reference = -outside.y;
+    let variance = square - pixel * pixel / weight_inside;
+    let contrast = (squares - outside.z) - reference * reference / weight_inside;
+    let covariance = product - pixel * reference / weight_inside;
+    if variance > FLAT * square && contrast > FLAT * squares {
+        return covariance / sqrt(variance * contrast);
+    }
+    return 0.0;
 }
 
 // A member's share of the gradient sums of value k of the field: every 32nd of the rows that the knot touches.
@@ -125,7 +151,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let inverse = fixed_part + n;
     let ridge = inverse + n * n;
 
-    let scalars = scalars_of(frame, lane);
+    let scalars = scalars_of(frame, 0u, lane);
+    let outside = scalars_of(frame, 3u, lane);
     let weight = system[0];
     let squares = system[1];
     var offset = 0.0;
@@ -137,12 +164,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         gain = min(max(scalars.y / squares, LEAST_GAIN), LARGEST_GAIN);
     }
     if lane == 0u {
-        let variance = scalars.z - scalars.x * offset;
-        var correlation = 0.0;
-        if variance > FLAT * scalars.z && squares > 0.0 {
-            correlation = scalars.y / sqrt(variance * squares);
-        }
-        fit_of_frame[3u * frame] = correlation;
+        fit_of_frame[3u * frame] = correlation(scalars, outside, weight, squares);
         fit_of_frame[3u * frame + 1u] = gain;
         fit_of_frame[3u * frame + 2u] = offset;
     }

@@ -2,12 +2,14 @@
 //
 //     moved[y, x] = frame[y + shift_y, x + shift_x] - zero                     (bilinear)
 //     sums[row]   = sum_x of  weight moved,  weighted reference moved,  weight moved^2,
+//                   of pixels from outside the frame  weight,  weight reference,  weighted reference reference,
 //                   then for each column of knots  gradient_y moved hat,  then  gradient_x moved hat
 //
 // where hat is the column's share of the pixel: the shift of a pixel is bilinear between knots that are equally spaced from
 // edge to edge. Along x the whole part of a shift is taken at the centre of a tile of 16 pixels and shared by its pixels; the
 // fraction is each pixel's own. No moved image is written. Brightness and contrast of the frame are linear in these sums
-// and solved for later. A pixel from outside the frame counts as the reference itself, so that it pulls nowhere.
+// and solved for later. A pixel from outside the frame counts as the reference itself, so that it pulls nowhere;
+// what such pixels add is summed as well, so that the fit can be judged without them.
 //
 // A workgroup handles one row of one frame (workgroup_id.z), then strides over the rows; an invocation sums every 128th
 // pixel, so that neighbours read neighbouring pixels of frame and model, and the sums are added in a tree.
@@ -16,9 +18,9 @@
 // knots   [frame, 2, knot_row, knot_column] shifts along y, then along x, pixels
 // model   [5, y, x]                         reference less zero; weight; weight times (reference less its weighted mean);
 //                                           weight times gradient along y; weight times gradient along x
-// sums    [frame, row, 3 + 2 knot_columns]  written in full
+// sums    [frame, row, 6 + 2 knot_columns]  written in full
 //
-// Limits: 4 columns of knots; 65,535 frames; 6.2 KiB of workgroup memory.
+// Limits: 4 columns of knots; 65,535 frames; 8.2 KiB of workgroup memory.
 
 struct Params {
     n_frames: u32,
@@ -39,7 +41,7 @@ const LANES: u32 = 128u;
 // SHIFT_TILE, MAX_KNOT_COLUMNS and ROW_SCALARS in layout/imaging.rs.
 const TILE: u32 = 16u;
 const MAX_KNOT_COLUMNS: u32 = 4u;
-const SCALARS: u32 = 3u;
+const SCALARS: u32 = 6u;
 // From a tile's first pixel to its centre.
 const CENTRE: f32 = 7.5;
 // A tile whose centre lies less than this before a knot, in distances of knots, counts as after it: a division that is
@@ -49,6 +51,7 @@ const ON_A_KNOT: f32 = 1e-4;
 // Shifts of the columns of knots at the row: y and x.
 var<workgroup> row_shift: array<vec2<f32>, MAX_KNOT_COLUMNS>;
 var<workgroup> lane_scalars: array<vec4<f32>, LANES>;
+var<workgroup> lane_outside: array<vec4<f32>, LANES>;
 var<workgroup> lane_gradient_y: array<vec4<f32>, LANES>;
 var<workgroup> lane_gradient_x: array<vec4<f32>, LANES>;
 
@@ -105,6 +108,7 @@ fn main(
         }
         workgroupBarrier();
         var scalars = vec4<f32>(0.0);
+        var outside = vec4<f32>(0.0);
         var gradient_y = vec4<f32>(0.0);
         var gradient_x = vec4<f32>(0.0);
         for (var x = lane; x < params.width; x += LANES) {
@@ -120,6 +124,8 @@ fn main(
             let place = vec2<f32>(from_pixel) + fraction;
 
             let at = y * params.width + x;
+            let weight = model[image + at];
+            let weighted = model[2u * image + at];
             var value = model[at];
             if all(place >= vec2<f32>(0.0)) && all(place <= last) {
                 let p = pixel(base, from_pixel.x, from_pixel.y);
@@ -129,29 +135,33 @@ fn main(
                 let upper = p + (q - p) * fraction.y;
                 let lower = r + (s - r) * fraction.y;
                 value = upper + (lower - upper) * fraction.x - params.zero;
+            } else {
+                outside += vec4<f32>(weight, weight * value, weighted * value, 0.0);
             }
-            let weight = model[image + at];
-            scalars += vec4<f32>(weight, model[2u * image + at], weight * value, 0.0) * value;
+            scalars += vec4<f32>(weight, weighted, weight * value, 0.0) * value;
             let hat = select(vec4<f32>(0.0), vec4<f32>(1.0 - t), ids == vec4<u32>(before))
                 + select(vec4<f32>(0.0), vec4<f32>(t), ids == vec4<u32>(after));
             gradient_y += (model[3u * image + at] * value) * hat;
             gradient_x += (model[4u * image + at] * value) * hat;
         }
         lane_scalars[lane] = scalars;
+        lane_outside[lane] = outside;
         lane_gradient_y[lane] = gradient_y;
         lane_gradient_x[lane] = gradient_x;
         workgroupBarrier();
         for (var half = LANES / 2u; half > 0u; half /= 2u) {
             if lane < half {
                 lane_scalars[lane] += lane_scalars[lane + half];
+                lane_outside[lane] += lane_outside[lane + half];
                 lane_gradient_y[lane] += lane_gradient_y[lane + half];
                 lane_gradient_x[lane] += lane_gradient_x[lane + half];
             }
             workgroupBarrier();
         }
         let out = (frame * params.height + y) * entries;
-        if lane < SCALARS {
+        if lane < 3u {
             sums[out + lane] = lane_scalars[0][lane];
+            sums[out + 3u + lane] = lane_outside[0][lane];
         }
         if lane < params.knot_columns {
             sums[out + SCALARS + lane] = lane_gradient_y[0][lane];

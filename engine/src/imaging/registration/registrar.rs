@@ -169,9 +169,9 @@ impl Registrar {
                 &[sums, system, start, knots, fit],
             );
         };
-        // A first step without reach puts every knot at the coarse shift.
+        // A first step without reach puts every knot at the coarse shift; where it stays there, a second one says how it fits.
         solve(commands, 0.0);
-        for _ in 0..self.steps {
+        for _ in 0..self.steps.max(1) {
             commands.dispatch(
                 &SumGradientsParams {
                     n_frames,
@@ -179,7 +179,7 @@ impl Registrar {
                 },
                 &[frames, knots, model, sums],
             );
-            solve(commands, self.reach);
+            solve(commands, if self.steps == 0 { 0.0 } else { self.reach });
         }
         Registered { knots, fit }
     }

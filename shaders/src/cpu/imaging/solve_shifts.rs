@@ -16,9 +16,11 @@ const GAINS: (f32, f32) = (0.3, 3.0);
 /// A frame whose variance is below this part of its mean square about the reference's mean has no structure: what is left is
 /// the rounding of sums over its pixels, and a correlation with it would be noise. A saturated frame is such.
 const FLAT: f32 = 1e-5;
+/// A frame that has less than this part of the reference's weight is not there.
+const LEAST_INSIDE: f32 = 1e-3;
 
 /// Steps `knots` `[frame, 2, knot_row, knot_column]` and says how the frame fitted before the step: `fit` `[frame, 3]`
-/// (correlation with the reference, gain, offset).
+/// (correlation with the reference over the pixels that lie in the frame, gain, offset).
 ///
 /// `start` `[frame, 3]` (y, x, …) limits the shifts to `reach`; `sums` are those of `sum_gradients`. With
 /// `n = 2 * knot_rows * knot_columns`, `system` holds: sum of the weights, weighted sum of squares of the reference about its mean,
@@ -73,12 +75,7 @@ pub fn solve_shifts(
         } else {
             1.0
         };
-        let variance = scalars[2] - scalars[0] * mean;
-        let correlation = if variance > FLAT * scalars[2] && squares > 0.0 {
-            scalars[1] / (variance * squares).sqrt()
-        } else {
-            0.0
-        };
+        let correlation = correlation(&scalars, weight, squares);
         for k in 0..n {
             right[k] = (right[k] - mean * gradient[k]) / gain - fixed[k];
         }
@@ -92,6 +89,31 @@ pub fn solve_shifts(
             knots[k] = (before[k] - step).clamp(centre - p.reach, centre + p.reach);
         }
         fit[3 * frame..3 * frame + 3].copy_from_slice(&[correlation, gain, mean]);
+    }
+}
+
+/// Correlation of a frame with the reference over the pixels that it has: those from outside it are the reference itself, and a
+/// frame without any structure that lies far off would seem to fit. 0 where there is nothing to compare.
+fn correlation(scalars: &[f32; SCALARS], weight: f32, squares: f32) -> f32 {
+    let [pixel, product, square, lost, lost_reference, lost_square] = *scalars;
+    let weight_inside = weight - lost;
+    if weight_inside <= LEAST_INSIDE * weight {
+        return 0.0;
+    }
+    let (pixel, product, square) = (
+        pixel - lost_reference,
+        product - lost_square,
+        square - lost_square,
+    );
+    // The reference's own sums over all pixels are 0 and `squares`.
+    let (reference, squares_inside) = (-lost_reference, squares - lost_square);
+    let variance = square - pixel * pixel / weight_inside;
+    let contrast = squares_inside - reference * reference / weight_inside;
+    let covariance = product - pixel * reference / weight_inside;
+    if variance > FLAT * square && contrast > FLAT * squares {
+        covariance / (variance * contrast).sqrt()
+    } else {
+        0.0
     }
 }
 

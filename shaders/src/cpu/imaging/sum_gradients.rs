@@ -3,7 +3,7 @@
 //! The frame is moved by its present shifts (bilinear) and multiplied with the reference's weights and gradients, which do
 //! not change: five products a pixel and no image written. Whatever brightness and contrast the frame has, they are
 //! linear in these sums and solved for later. A pixel from outside the frame counts as the reference itself, so that it
-//! pulls nowhere.
+//! pulls nowhere; what such pixels add is summed as well, so that the fit can be judged without them.
 
 use super::field::{Knots, TILE, TileShift, is_inside, is_well_inside};
 use crate::{
@@ -25,7 +25,8 @@ struct RowSums {
 ///
 /// `model` `[5, y, x]`: reference less `zero`, weight, weight times (reference less its weighted mean), weight times
 /// gradient along y, weight times gradient along x. The sums of a row: weight × pixel, weighted reference × pixel, weight ×
-/// pixel², then for each column of knots gradient y × pixel, then gradient x × pixel.
+/// pixel²; of the pixels from outside the frame alone, weight, weight × reference and weighted reference × reference; then
+/// for each column of knots gradient y × pixel, then gradient x × pixel.
 pub fn sum_gradients(
     p: &SumGradientsParams,
     frames: &[f32],
@@ -83,6 +84,8 @@ fn sum_row(
         let shift = grid.tile_shift(&shifts, x);
         let n = TILE.min(width - x);
         let mut moved = [0.0; TILE];
+        let mut outside = [0.0; TILE];
+        let mut some_outside = false;
         if n == TILE && is_well_inside(&shift, y, x, height, width) {
             bilinear_tile(&shift, pixels, y, x, width, &mut moved);
             for value in &mut moved {
@@ -93,6 +96,8 @@ fn sum_row(
                 moved[i] = if is_inside(&shift, y, x, i, height, width) {
                     bilinear_clamped(&shift, pixels, y, x, i, height, width) - zero
                 } else {
+                    outside[i] = 1.0;
+                    some_outside = true;
                     reference[x + i]
                 };
             }
@@ -118,6 +123,15 @@ fn sum_row(
             row.gradients[1][i] += wy[i] * v * t;
             row.gradients[2][i] += wx[i] * v;
             row.gradients[3][i] += wx[i] * v * t;
+        }
+        // Most tiles lie well inside and pay nothing for this.
+        if some_outside {
+            for i in 0..n {
+                let o = outside[i];
+                row.scalars[3][i] += w[i] * o;
+                row.scalars[4][i] += w[i] * moved[i] * o;
+                row.scalars[5][i] += wr[i] * moved[i] * o;
+            }
         }
     }
     flush(&mut row, place.column, place.next, &mut totals);

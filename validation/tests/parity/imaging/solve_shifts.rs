@@ -26,6 +26,12 @@ fn case(frames: usize, height: usize, knot_rows: usize, knot_columns: usize, rea
             random.between(0.5, 1.5),
             random.between(3.0, 5.0),
         ]);
+        // Of the pixels from outside: weight, weighted reference, its square.
+        sums.extend([
+            random.between(0.0, 0.3),
+            random.between(-0.1, 0.1),
+            random.between(0.0, 0.2),
+        ]);
         sums.extend(random.normals(2 * knot_columns));
     }
     let mut system = vec![2.0 * height as f32, 1.3 * height as f32, 0.0, 0.0];
@@ -121,7 +127,7 @@ fn gains_are_clamped_and_nothing_becomes_nan() {
     let Some(both) = both() else { return };
     for (pixel, expected) in [(0.0, 0.3), (100.0, 3.0), (-5.0, 0.3)] {
         let mut case = case(2, 30, 2, 2, 50.0);
-        for row in case.sums.chunks_exact_mut(7) {
+        for row in case.sums.chunks_exact_mut(10) {
             row[1] = pixel;
         }
         for (knots, fit) in play(both, &case) {
@@ -143,14 +149,56 @@ fn gains_are_clamped_and_nothing_becomes_nan() {
 fn a_frame_of_one_value_correlates_with_nothing() {
     let Some(both) = both() else { return };
     for value in [32_267.3f32, -412.7, 65_035.0] {
-        let mut case = case(2, 300, 2, 2, 50.0);
-        for (row, sums) in case.sums.chunks_exact_mut(7).enumerate() {
-            // Of two pixels a row, with what rounding leaves of their product with a reference of mean 0.
-            let rounding = 1.0 + 1e-6 * ((row % 7) as f32 - 3.0);
-            sums[..3].copy_from_slice(&[2.0 * value, 1e-6 * value, 2.0 * value * value * rounding]);
+        for lost in [0.0, 0.6] {
+            let mut case = case(2, 300, 2, 2, 50.0);
+            for (row, sums) in case.sums.chunks_exact_mut(10).enumerate() {
+                // Two pixels a row, some of them from outside, where they are the reference: 0.4 and 0.16 with the weight. The
+                // last factor is what rounding leaves.
+                let inside = 2.0 - lost;
+                let rounding = 1.0 + 1e-6 * ((row % 7) as f32 - 3.0);
+                let (reference, square) = (0.4 * lost, 0.16 * lost);
+                sums[..6].copy_from_slice(&[
+                    inside * value + reference,
+                    square - reference * value,
+                    (inside * value * value + square) * rounding,
+                    lost,
+                    reference,
+                    square,
+                ]);
+            }
+            for (_, fit) in play(both, &case) {
+                assert_eq!([fit[0], fit[3]], [0.0; 2], "frames of {value}, {lost} lost");
+            }
         }
-        for (_, fit) in play(both, &case) {
-            assert_eq!([fit[0], fit[3]], [0.0; 2], "frames of {value}");
-        }
+    }
+}
+
+#[test]
+fn pixels_from_outside_do_not_count_in_the_correlation() {
+    let Some(both) = both() else { return };
+    let mut case = case(1, 40, 1, 1, 50.0);
+    (case.system[0], case.system[1]) = (80.0, 52.0);
+    // Of the reference's 52 squares 32 are outside, with the weight 20 and the mean 0. Inside, the frame is half the reference
+    // and something else of as much variance again.
+    for sums in case.sums.chunks_exact_mut(8) {
+        sums[..6].copy_from_slice(&[
+            0.0,
+            (32.0 + 0.5 * 20.0) / 40.0,
+            (32.0 + 2.0 * 0.25 * 20.0) / 40.0,
+            0.5,
+            0.0,
+            32.0 / 40.0,
+        ]);
+    }
+    for (_, fit) in play(both, &case) {
+        // A dozen roundings of numbers near 1.
+        assert!((fit[0] - 0.5f32.sqrt()).abs() < 1e-5, "{}", fit[0]);
+    }
+    for sums in case.sums.chunks_exact_mut(8) {
+        // The whole frame is outside, where it is the reference.
+        sums[..6].copy_from_slice(&[0.0, 1.3, 1.3, 2.0, 0.0, 1.3]);
+    }
+    for (_, fit) in play(both, &case) {
+        assert_eq!(fit[0], 0.0, "a frame that has left fits nothing");
     }
 }

@@ -75,8 +75,13 @@ fn a_frame_that_has_left_pulls_nowhere_but_to_the_reference() {
         common_px: 0.0,
         own_px: 0.0,
     };
-    // The first frame has left upwards, the second to the side: the sums are those of the reference, whatever the frame.
+    // The first frame has left upwards, the second to the side: the sums are those of the reference, whatever the frame, and
+    // those of pixels from outside are the same.
     let sums = check(both, &motion, &[-50.0, 0.0, 0.0, 70.5]);
     let (first, second) = sums.split_at(sums.len() / 2);
     assert_eq!(first, second);
+    for row in first.chunks_exact(8) {
+        assert_eq!([row[0], row[1]], [row[4], row[5]]);
+        assert!(row[3] != 0.0);
+    }
 }
