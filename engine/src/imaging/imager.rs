@@ -348,6 +348,7 @@ impl Run<'_> {
                 deconvolution::deconvolve(
                     &traces.traces,
                     rois.len(),
+                    &registered.bad_frames,
                     self.movie.info().frame_rate_hz,
                     self.options.decay_s,
                     offset,

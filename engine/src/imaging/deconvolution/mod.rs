@@ -102,13 +102,35 @@ pub fn noise(trace: &[f32]) -> f32 {
     1.4826 * linalg::median(&mut sizes) / 20f32.sqrt()
 }
 
-/// Deconvolves all cells of a plane; `offset` is the value of a pixel without light.
+/// Replaces the values of `bad` frames by the line between the good ones around them; before the first and after the last, by
+/// its value. Without a good frame nothing changes.
+pub fn bridge(trace: &mut [f32], bad: &[bool]) {
+    let mut before: Option<usize> = None;
+    for (frame, _) in bad.iter().enumerate().filter(|(_, bad)| !**bad) {
+        let from = before.map_or(0, |before| before + 1);
+        let first = before.map_or(trace[frame], |before| trace[before]);
+        let (span, last) = ((frame + 1 - from) as f32, trace[frame]);
+        for at in from..frame {
+            trace[at] = first + (last - first) * ((at + 1 - from) as f32 / span);
+        }
+        before = Some(frame);
+    }
+    if let Some(last) = before {
+        let value = trace[last];
+        trace[last + 1..].fill(value);
+    }
+}
+
+/// Deconvolves all cells of a plane; `offset` is the value of a pixel without light. `bad_frames` are bridged: what a frame
+/// shows that does not fit the reference (a flash, a closed shutter, a jump) is not the cells' light, and one such frame can be
+/// brighter than all spikes together.
 ///
 /// # Errors
 /// When a file cannot be read or written, the device fails, or the run is stopped.
 pub fn deconvolve(
     extracted: &TraceFile,
     n_cells: usize,
+    bad_frames: &[bool],
     frame_rate_hz: f64,
     decay_s: Option<f64>,
     offset: f32,
@@ -123,6 +145,7 @@ pub fn deconvolve(
     let read = |kind, cell| -> Result<Vec<f32>> {
         let mut row = vec![0.0; n_frames];
         reader.read(place(kind, cell, n_cells), &mut row)?;
+        bridge(&mut row, bad_frames);
         Ok(row)
     };
     let baseline = |trace: &[f32]| baseline::running(trace, frame_rate_hz, parameters);
@@ -314,6 +337,23 @@ fn one_cell(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bad_frames_are_bridged() {
+        let bridged = |trace: &[f32], bad: &[u8]| {
+            let mut trace = trace.to_vec();
+            bridge(&mut trace, &bad.iter().map(|b| *b == 1).collect::<Vec<_>>());
+            trace
+        };
+        let trace = [9.0, 1.0, 9.0, 9.0, 4.0, 5.0, 9.0];
+        assert_eq!(
+            bridged(&trace, &[1, 0, 1, 1, 0, 0, 1]),
+            [1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 5.0]
+        );
+        assert_eq!(bridged(&trace, &[0; 7]), trace);
+        assert_eq!(bridged(&trace, &[1; 7]), trace);
+        assert_eq!(bridged(&[], &[]), [0.0f32; 0]);
+    }
 
     #[test]
     fn noise_is_seen_through_a_slow_signal() {
