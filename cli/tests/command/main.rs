@@ -5,9 +5,14 @@
 //! running.
 
 mod bad_input;
+mod bad_movies;
 mod data;
 mod formats;
+mod imaging;
 mod info_devices_params;
+mod movies;
 mod run;
 mod same_answer;
+mod same_imaging_answer;
 mod scores;
+mod segment;

@@ -68,7 +68,7 @@ fn threads_and_chunk_size_do_not_change_the_answer() {
 }
 
 #[cfg(unix)]
-mod signals {
+pub(crate) mod signals {
     use std::{
         path::Path,
         process::{Child, Command, Stdio},
@@ -79,7 +79,7 @@ mod signals {
     use crate::run::partial_results;
 
     /// Starts a sort and waits until its events file holds `moment`; `None` when it ended before.
-    fn started(mut command: Command, events: &Path, moment: &str) -> Option<Child> {
+    pub(crate) fn started(mut command: Command, events: &Path, moment: &str) -> Option<Child> {
         command
             .arg("--events")
             .arg(events)
@@ -97,7 +97,7 @@ mod signals {
         }
     }
 
-    fn signal(child: &Child, name: &str) {
+    pub(crate) fn signal(child: &Child, name: &str) {
         let sent = Command::new("kill")
             .args(["-s", name, &child.id().to_string()])
             .status()
