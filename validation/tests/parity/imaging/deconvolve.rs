@@ -7,10 +7,11 @@ use crate::{
     random::Random,
 };
 
-/// A response that rises and decays, its peak near 1; its first value is 0.
-fn response(n_taps: usize, decay: f32) -> Vec<f32> {
+/// A response that decays; `rises` makes its first value 0 and its peak near 1.
+fn response(n_taps: usize, decay: f32, rises: bool) -> Vec<f32> {
+    let rise = if rises { 1.0 } else { 0.3 };
     let taps = (0..n_taps).map(|t| t as f32);
-    taps.map(|t| 1.3 * ((-t / decay).exp() - (-5.0 * t / decay).exp()))
+    taps.map(|t| 1.3 * ((-t / decay).exp() - rise * (-5.0 * t / decay).exp()))
         .collect()
 }
 
@@ -80,7 +81,7 @@ fn traces_and_responses_of_awkward_lengths() {
     ] {
         let mut random = Random(431);
         let responses: Vec<f32> = (0..n_traces)
-            .flat_map(|trace| response(n_taps, 4.0 + 3.0 * trace as f32))
+            .flat_map(|trace| response(n_taps, 4.0 + 3.0 * trace as f32, (trace + n_taps) % 2 == 0))
             .collect();
         let traces = traces(n_traces, n_frames, &responses, &mut random);
         let penalty: Vec<f32> = (0..n_traces).map(|trace| 0.3 * trace as f32).collect();
