@@ -16,11 +16,11 @@ stage_parameters! {
         /// Knots of the shift field along y: motion within a frame and non-rigid motion.
         knot_rows: u32 = 6, "", 1, 16;
         /// Knots of the shift field along x: non-rigid motion.
-        knot_columns: u32 = 2, "", 1, 4;
+        knot_columns: u32 = 4, "", 1, 4;
         /// Gauss-Newton steps of every frame.
-        steps: u32 = 2, "", 0, 10;
+        steps: u32 = 3, "", 0, 10;
         /// Stiffness of the shift field against bending.
-        ridge: f64 = 0.5, "", 0.0, 100.0;
+        ridge: f64 = 0.05, "", 0.0, 100.0;
         /// A frame whose correlation with the reference is below this part of the median's is bad.
         min_correlation: f64 = 0.6, "", 0.0, 1.0;
     }
