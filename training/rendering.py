@@ -52,8 +52,8 @@ class Renderer:
         noise = rng.standard_normal((rows, s.size_px), dtype=np.float32)
         skew = 1 / np.sqrt(s.photons)  # Poisson's, to first order
         noise += np.float32(skew / 6) * (noise * noise - 1)
-        a = np.float32(s.noise_correlation)
         for axis in (0, 1):
+            a = np.float32(s.noise_correlation[axis])
             noise = (1 - 2 * a) * noise + a * (np.roll(noise, 1, axis) + np.roll(noise, -1, axis))
         noise /= noise.std()
         if s.line_noise:
@@ -76,8 +76,8 @@ class Renderer:
                 # Row k from the edge was outside the frame in a bin whose excursion is larger than k.
                 depth = np.zeros((size, size), np.float32)
                 np.rot90(depth, side)[:width] = np.arange(width, 0, -1, dtype=np.float32)[:, None]
-                # What stands there then: nothing at all, or the few frames that saw it, or those and a still image.
-                self.missing = depth, rng.exponential(width / 2.5, s.bins).astype(np.float32), width, float(rng.choice([0.0, 0.6, 1.4]))
+                # What stands there then: nothing at all, the few frames that saw it with a still image or without, or smeared edges.
+                self.missing = depth, rng.exponential(width / 2.5, s.bins).astype(np.float32), width, float(rng.choice([0.0, 0.6, 1.4, 3.0]))
 
     def chunk(self, rng, start, stop):
         """u of `summary` for bins start .. stop: float32 [bins, size, size]."""

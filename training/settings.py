@@ -50,7 +50,7 @@ class Settings:
     bleaching: float
     flicker: float
     read_noise: float  # in the unit of brightness, a bin
-    noise_correlation: float  # 0 .. 0.2: what resampling the frames leaves between neighbouring pixels
+    noise_correlation: tuple  # along y and x, 0 .. 0.25: what resampling and a slow detector leave between neighbouring pixels
     line_noise: float  # in noise standard deviations
     noise_error: float  # estimated over true noise
     missing_edge_px: int
@@ -98,9 +98,9 @@ def draw_settings(rng):
         bleaching=rng.uniform(0, 0.35) if chance(rng, 0.4) else 0.0,
         flicker=log_uniform(rng, 0.001, 0.03),
         read_noise=rng.uniform(0, 0.15),
-        noise_correlation=rng.uniform(0, 0.17),
+        noise_correlation=(rng.uniform(0, 0.17), rng.uniform(0, 0.17) if chance(rng, 0.7) else rng.uniform(0.1, 0.25)),
         line_noise=rng.uniform(0, 0.25) if chance(rng, 0.2) else 0.0,
-        noise_error=float(np.exp(rng.normal(0, 0.08))),
+        noise_error=float(np.exp(rng.normal(0, 0.12))),
         missing_edge_px=int(rng.integers(1, 10)) if chance(rng, 0.35) else 0,
         never_measured_px=int(rng.integers(1, 8)) if chance(rng, 0.1) else 0,
     )

@@ -79,6 +79,7 @@ def main():
     parser.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
     parser.add_argument("--start", default="", help="checkpoint whose weights to start from")
     parser.add_argument("--steps-a-field", type=float, default=3.0)
+    parser.add_argument("--first-fields", type=int, default=48, help="fields made before the first step")
     parser.add_argument("--pixels", type=int, default=98304, help="pixels in a batch")
     parser.add_argument("--bfloat16", action="store_true", help="run forward and backward in bfloat16")
     arguments = parser.parse_args()
@@ -101,7 +102,7 @@ def main():
     pool = samples.Pool(arguments.pool, arguments.seed)
     held_out = samples.Pool(arguments.pool, VALIDATION_SEED)
     real_pool = samples.real_samples(arguments.real, np.random.default_rng(arguments.seed)) if arguments.real else []
-    while len(pool.samples) < 48 or (pool.ready() and len(pool.samples) < 6000):
+    while len(pool.samples) < arguments.first_fields or (pool.ready() and len(pool.samples) < 6000):
         pool.grow()
     for _ in range(VALIDATION_FIELDS):
         held_out.grow()
@@ -110,7 +111,7 @@ def main():
     print(f"{sum(p.numel() for p in net.parameters())} parameters, {len(pool.samples)} fields, {len(real_pool)} real images", flush=True)
     while True:
         done = step / arguments.steps if arguments.steps else (time.time() - begun) / (60 * arguments.minutes)
-        if done < 0.97 and step >= arguments.steps_a_field * (len(pool.samples) - 48) and len(pool.samples) < 6000:
+        if done < 0.97 and step >= arguments.steps_a_field * (len(pool.samples) - arguments.first_fields) and len(pool.samples) < 6000:
             pool.grow()
         rate = arguments.rate * min(1.0, (step + 1) / 150) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * min(done, 1.0))))
         for group in optimiser.param_groups:

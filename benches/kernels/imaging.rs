@@ -11,14 +11,18 @@ use somata_shaders::{
             bin_frames::{self, bin_frames},
             box_means::box_means,
             convolve::convolve,
+            correlate_traces::correlate_traces,
+            deconvolve::deconvolve,
             move_frames::move_frames,
+            project_footprints::project_footprints,
             sum_bins::{self, sum_bins},
             sum_gradients::sum_gradients,
         },
     },
     layout::{
-        BinFramesParams, BoxMeansParams, ConvolveParams, FilterColumnsParams, MoveFramesParams,
-        ROW_SCALARS, SumBinsParams, SumGradientsParams,
+        BinFramesParams, BoxMeansParams, ConvolveParams, CorrelateTracesParams, DeconvolveParams,
+        FilterColumnsParams, MoveFramesParams, ProjectFootprintsParams, ROW_SCALARS, SumBinsParams,
+        SumGradientsParams,
     },
 };
 
@@ -31,11 +35,12 @@ const FRAMES: usize = 20;
 const KNOT_ROWS: u32 = 6;
 const KNOT_COLUMNS: u32 = 2;
 
-/// Registration, binning, network and summary images.
+/// Registration, binning, network, summary images, traces and spikes.
 pub fn imaging(criterion: &mut Criterion) {
     registration(criterion);
     network(criterion);
     summary(criterion);
+    traces(criterion);
 }
 
 fn registration(criterion: &mut Criterion) {
@@ -182,6 +187,78 @@ fn summary(criterion: &mut Criterion) {
             box_means(&params(1), &along_x, &inverse, &mut background);
             sum_bins(&p, &x, &background, &count, &mut sums);
         });
+    });
+    group.finish();
+}
+
+/// Footprints of 400 cells on twenty frames, then the spikes of one of them over ten minutes at 30 Hz.
+fn traces(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("imaging: traces");
+    group.sample_size(20);
+    let frames = values(FRAMES * IMAGE);
+    // Discs of radius 7 on a grid of 20 by 20, and as many rings of twice the pixels around them, in rows of neighbours.
+    let (cells, mut row_start, mut pixel, mut row) = (400usize, vec![0u32], Vec::new(), Vec::new());
+    for (half_height, half_width) in [(7, 5), (9, 8)] {
+        for cell in 0..cells {
+            let (y, x) = (14 + cell / 20 * 25, 14 + cell % 20 * 25);
+            for line in y - half_height..=y + half_height {
+                let first = line * WIDTH + x - half_width;
+                pixel.extend(first as u32..=(first + 2 * half_width) as u32);
+            }
+            row.resize(pixel.len(), cell as u32);
+            row_start.push(pixel.len() as u32);
+        }
+    }
+    let weight = values(pixel.len());
+    let n_rows = row_start.len() - 1;
+    let p = ProjectFootprintsParams {
+        n_frames: FRAMES as u32,
+        n_pixels: IMAGE as u32,
+        n_rows: n_rows as u32,
+    };
+    let mut projected = vec![0.0; FRAMES * n_rows];
+    group.throughput(Throughput::Elements((FRAMES * pixel.len()) as u64));
+    group.bench_function("project_footprints", |bench| {
+        bench.iter(|| project_footprints(&p, &frames, &row_start, &pixel, &weight, &mut projected));
+    });
+
+    let p = CorrelateTracesParams {
+        n_frames: FRAMES as u32,
+        n_pixels: IMAGE as u32,
+        n_entries: pixel.len() as u32,
+    };
+    let traces = values(cells * FRAMES);
+    let mut sums = vec![0.0; pixel.len()];
+    group.bench_function("correlate_traces", |bench| {
+        bench.iter(|| correlate_traces(&p, &frames, &pixel, &row, &traces, &mut sums));
+    });
+
+    // A spike every two seconds, a decay of 0.7 s, noise; the sweeps of the default parameters.
+    let (n_frames, n_taps, sweeps, full_every) = (18_000usize, 105usize, 24u32, 4u32);
+    let response: Vec<f32> = (0..n_taps)
+        .map(|t| (-(t as f32) / 21.0).exp() - (-(t as f32) / 2.1).exp())
+        .collect();
+    let mut trace: Vec<f32> = values(n_frames).iter().map(|v| 0.2 * v).collect();
+    for spike in (0..n_frames - n_taps).step_by(60) {
+        for (value, tap) in trace[spike..].iter_mut().zip(&response) {
+            *value += tap;
+        }
+    }
+    let p = DeconvolveParams {
+        n_traces: 1,
+        n_frames: n_frames as u32,
+        n_taps: n_taps as u32,
+        sweeps,
+        full_every,
+    };
+    let (mut spikes, mut residual) = (vec![0.0; n_frames], vec![0.0; n_frames]);
+    // What cannot be left out: a sum over the taps for every frame of a full sweep. Changes and other sweeps come on top.
+    let full_sweeps = sweeps.div_ceil(full_every) as usize;
+    group.throughput(Throughput::Elements(
+        (full_sweeps * n_frames * n_taps) as u64,
+    ));
+    group.bench_function("deconvolve", |bench| {
+        bench.iter(|| deconvolve(&p, &trace, &response, &[1.0], &mut spikes, &mut residual));
     });
     group.finish();
 }

@@ -3,10 +3,11 @@
 //! Frames are decoded and moved again rather than stored: reading them twice costs less than the disk that a registered movie
 //! would take. Each frame is projected on all footprints and the background at once, and the least squares take them apart.
 
-use std::path::Path;
+use std::{collections::VecDeque, path::Path};
 
 use super::{
     demixing::{
+        background::FINE_SPACING,
         footprints::{Plane, cell_rows},
         solver::{DeviceRows, Solver},
     },
@@ -23,6 +24,9 @@ use crate::{
     device::Commands, error::Result, movie::Movie, parameters::imaging::Registration,
     stream::Source,
 };
+
+/// Standard deviation of the smoothing of the background in time, s: far below the rise of any indicator's neuropil.
+const BACKGROUND_SMOOTHING_S: f64 = 0.05;
 
 /// Traces that a cell has in the file, in this order.
 pub const KINDS: usize = 3;
@@ -82,6 +86,115 @@ pub fn raw_rows(rois: &[Roi], n_pixels: usize) -> Rows {
     rows
 }
 
+/// The background's amplitudes smoothed in time, and the traces that follow from it.
+///
+/// Neuropil is the sum of many processes and moves no faster than the indicator; the noise of its many amplitudes is fast, and would
+/// end up in the cells. Frames wait until those after them have come.
+struct Smoother<'a> {
+    solver: &'a Solver,
+    /// Weights from the middle outwards.
+    kernel: Vec<f32>,
+    /// Frames that still wait, or that waiting ones need: traces, and background.
+    frames: VecDeque<(Vec<f32>, Vec<f32>)>,
+    /// How many of them are done.
+    done: usize,
+}
+
+impl<'a> Smoother<'a> {
+    fn new(solver: &'a Solver, frame_rate_hz: f64) -> Self {
+        let sigma = BACKGROUND_SMOOTHING_S * frame_rate_hz;
+        let reach = if sigma < 0.3 {
+            0
+        } else {
+            (3.0 * sigma).ceil() as usize
+        };
+        Self {
+            solver,
+            kernel: (0..=reach)
+                .map(|k| (-0.5 * (k as f64 / sigma.max(1e-6)).powi(2)).exp() as f32)
+                .collect(),
+            frames: VecDeque::new(),
+            done: 0,
+        }
+    }
+
+    /// Adds frames; `ready` gets the finished traces `[frame, trace]`. With `last` all are finished.
+    fn add(
+        &mut self,
+        traces: Vec<f32>,
+        background: Vec<f32>,
+        n_frames: usize,
+        last: bool,
+        mut ready: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (n_traces, n_background) = (
+            traces.len() / n_frames.max(1),
+            background.len() / n_frames.max(1),
+        );
+        for frame in 0..n_frames {
+            self.frames.push_back((
+                traces[frame * n_traces..(frame + 1) * n_traces].to_vec(),
+                background[frame * n_background..(frame + 1) * n_background].to_vec(),
+            ));
+        }
+        let reach = self.kernel.len() - 1;
+        let end = if last {
+            self.frames.len()
+        } else {
+            self.frames.len().saturating_sub(reach)
+        };
+        if end <= self.done {
+            return Ok(());
+        }
+        let mut less = Vec::new();
+        for frame in self.done..end {
+            let (from, to) = (
+                frame.saturating_sub(reach),
+                (frame + reach + 1).min(self.frames.len()),
+            );
+            let mut smooth = vec![0.0f32; self.frames[frame].1.len()];
+            let mut total = 0.0;
+            for other in from..to {
+                let weight = self.kernel[other.abs_diff(frame)];
+                total += weight;
+                for (sum, value) in smooth.iter_mut().zip(&self.frames[other].1) {
+                    *sum += weight * value;
+                }
+            }
+            less.extend(
+                self.frames[frame]
+                    .1
+                    .iter()
+                    .zip(&smooth)
+                    .map(|(own, sum)| own - sum / total),
+            );
+        }
+        let n_cells = self.solver.n_cells();
+        let gained = if reach == 0 {
+            Vec::new()
+        } else {
+            self.solver.exchange(&less)
+        };
+        let mut finished = Vec::new();
+        for (k, frame) in (self.done..end).enumerate() {
+            let (traces, _) = &mut self.frames[frame];
+            if let Some(gained) = gained.get(k * n_cells..(k + 1) * n_cells) {
+                for (value, gained) in traces.iter_mut().zip(gained) {
+                    *value += gained;
+                }
+            }
+            finished.extend_from_slice(traces);
+        }
+        self.done = end;
+        // Finished frames are kept while frames that wait look back at them.
+        while self.done > reach {
+            self.frames.pop_front();
+            self.done -= 1;
+        }
+        ready(&finished)
+    }
+}
+
 /// Takes moved frames `[frame, y, x]` in order, for `--keep-movie`.
 pub type FrameSink<'a> = &'a mut dyn FnMut(&[f32]) -> Result<()>;
 
@@ -126,7 +239,7 @@ pub fn extract(
         measured,
     };
     let cells = cell_rows(rois);
-    let background = described.background(rois);
+    let background = described.background(rois, FINE_SPACING);
     let solver = Solver::new(&cells, &background.rows, &registered.noise);
     let n_solved = solver.weighted.len();
     // What is constant is taken out before the solution: the amplitudes are relative to the mean image.
@@ -155,6 +268,7 @@ pub fn extract(
     let keep = sink.is_some();
     let mut writer = TraceWriter::create(path, KINDS * n_cells)?;
     let mut not_finite = NotFinite::default();
+    let mut smoother = Smoother::new(&solver, info.frame_rate_hz);
     options.pass(&source, registrar.bytes_per_frame()).run(
         stage,
         &grid.blocks,
@@ -192,35 +306,39 @@ pub fn extract(
                         pairs.map(|(value, constant)| (f64::from(*value) - constant) as f32),
                     );
                 }
-                let demixed = solver.cells(&centred);
+                let solved = solver.all(&centred);
                 let mut traces = Vec::with_capacity(block.n_frames * KINDS * n_cells);
-                if n_cells > 0 {
-                    for (demixed, row) in demixed
-                        .chunks_exact(n_cells)
-                        .zip(projected.chunks_exact(n_rows))
-                    {
-                        traces.extend_from_slice(demixed);
-                        traces.extend_from_slice(&row[n_solved..]);
-                    }
+                let mut background = Vec::with_capacity(block.n_frames * (n_solved - n_cells));
+                for (solved, row) in solved
+                    .chunks_exact(n_solved.max(1))
+                    .zip(projected.chunks_exact(n_rows.max(1)))
+                {
+                    traces.extend_from_slice(&solved[..n_cells]);
+                    traces.extend_from_slice(&row[n_solved..]);
+                    background.extend_from_slice(&solved[n_cells..]);
                 }
                 let frames = if keep {
                     moved[range.start * n_pixels..range.end * n_pixels].to_vec()
                 } else {
                     Vec::new()
                 };
-                results.push((traces, frames, bad));
+                results.push((traces, background, frames, bad));
                 frame = range.end;
             }
             Ok(results)
         },
-        |_, (traces, frames, bad)| {
+        |block, (traces, background, frames, bad)| {
             not_finite.add(bad);
             if let Some(sink) = &mut sink {
                 sink(&frames)?;
             }
-            writer.append(&traces)
+            let last = block.start + block.n_frames == info.n_frames;
+            smoother.add(traces, background, block.n_frames, last, |traces| {
+                writer.append(traces)
+            })
         },
     )?;
+    drop(smoother);
     Ok(Extraction {
         traces: writer.finish()?,
         noise: solver.noise,

@@ -8,7 +8,10 @@ use super::{
     binned_movie::BinnedMovie,
     classification,
     deconvolution::{self, Spikes},
-    demixing::footprints::{Plane, refine},
+    demixing::{
+        background,
+        footprints::{Plane, refine},
+    },
     detection::{
         activity,
         summary::{Standardiser, Summary, summarise},
@@ -489,7 +492,7 @@ impl Run<'_> {
         refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
         // From top to bottom, so that neighbours in the list are neighbours in the image.
         rois.sort_by_key(|roi| roi.body[roi.body.len() / 2]);
-        let offset = plane.background(&rois).offset;
+        let offset = background::offset(&registered.mean, &registered.noise, measured);
         Ok(Found {
             summary,
             rois,

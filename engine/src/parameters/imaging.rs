@@ -78,7 +78,7 @@ stage_parameters! {
         /// Part of the plateau at which a body is cut.
         level: f64 = 0.6, "", 0.1, 1.0;
         /// A footprint with less signal over noise is not believed.
-        min_snr: f64 = 15.0, "", 0.0, 10000.0;
+        min_snr: f64 = 8.0, "", 0.0, 10000.0;
         /// Nor is one that overlaps less with the network's mask (intersection over union).
         min_agreement: f64 = 0.55, "", 0.0, 1.0;
     }

@@ -400,8 +400,11 @@ kernel! {
         /// Footprints.
         n_rows: u32,
     }
-    workgroups(self) { [self.n_rows.min(65535), 1, self.n_frames] }
+    workgroups(self) { [self.n_rows.min(65535), 1, self.n_frames.div_ceil(PROJECT_FRAMES)] }
 }
+
+/// Frames that a workgroup of `project_footprints` handles.
+const PROJECT_FRAMES: u32 = 4;
 
 kernel! {
     /// Sums over frames of trace times pixel, for listed pixels of each trace, added to what is there.
@@ -423,15 +426,21 @@ kernel! {
         n_traces: u32,
         /// Frames of a trace.
         n_frames: u32,
-        /// Frames of the response to a spike (at most 2048).
+        /// Frames of the response to a spike.
         n_taps: u32,
         /// Sweeps over the trace.
         sweeps: u32,
         /// Every so many sweeps visit all frames, the others only those with a spike.
         full_every: u32,
     }
-    workgroups(self) { [self.n_traces.min(65535), 1, 1] }
+    workgroups(self) {
+        assert!((1..=MAX_RESPONSE).contains(&self.n_taps), "responses of 1 to 2048 frames");
+        [self.n_traces.min(65535), 1, 1]
+    }
 }
+
+/// Longest response to a spike: the workgroup memory of `deconvolve`.
+pub const MAX_RESPONSE: u32 = 2048;
 
 /// Kernel name and size of the Rust uniform, for every kernel of this file.
 pub(super) fn layouts() -> &'static [(&'static str, usize)] {

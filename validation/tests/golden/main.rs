@@ -1,7 +1,9 @@
 //! Do the twins compute what numpy and scipy compute? A parity test compares the twin with its shader; both could be
 //! wrong together, so the twins are anchored here. `make_kernels.py` made `kernels.json`.
 
+mod imaging;
 mod segmentation;
+mod spikes;
 
 use somata_engine::sorting::preprocessing::filter::{
     DELAY_TAPS, butterworth_highpass, delay_filters,
@@ -39,26 +41,42 @@ fn transposed(x: &[f32], columns: usize) -> Vec<f32> {
         .collect()
 }
 
-fn golden(name: &str) -> Vec<f64> {
-    let text = include_str!("kernels.json");
-    let all: serde_json::Value = serde_json::from_str(text).expect("JSON");
-    all[name]
-        .as_array()
-        .expect(name)
-        .iter()
-        .map(|v| v.as_f64().expect("number"))
-        .collect()
+/// Arrays that another program made, by name.
+struct Stored(serde_json::Value);
+
+impl Stored {
+    fn new(json: &str) -> Self {
+        Self(serde_json::from_str(json).expect("JSON"))
+    }
+
+    fn values(&self, name: &str) -> Vec<f64> {
+        self.0[name]
+            .as_array()
+            .expect(name)
+            .iter()
+            .map(|v| v.as_f64().expect("number"))
+            .collect()
+    }
+
+    /// Fails where `got` differs from the array `name` by more than `tolerance`.
+    #[track_caller]
+    fn close(&self, name: &str, got: &[f32], tolerance: f64) {
+        let want = self.values(name);
+        assert_eq!(got.len(), want.len(), "{name}");
+        let mut worst = 0.0f64;
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            let difference = (f64::from(*got) - want).abs();
+            assert!(difference <= tolerance, "{name} {i}: {got} {want}");
+            worst = worst.max(difference);
+        }
+        println!("{name}: largest difference {worst:e}, allowed {tolerance:e}");
+    }
 }
 
+/// Compares with an array of `kernels.json`.
+#[track_caller]
 fn close(name: &str, got: &[f32], tolerance: f64) {
-    let want = golden(name);
-    assert_eq!(got.len(), want.len(), "{name}");
-    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
-        assert!(
-            (f64::from(*got) - want).abs() <= tolerance,
-            "{name} {i}: {got} {want}"
-        );
-    }
+    Stored::new(include_str!("kernels.json")).close(name, got, tolerance);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use somata_engine::{
     device::Executor,
     imaging::{
         binned_movie::BinnedMovie,
-        detection::summary::summarise,
+        detection::summary::{Standardiser, summarise},
         frames::FrameGrid,
         registration::{
             RegisteredPlane, reference_image,
@@ -36,14 +36,14 @@ const BAD: [usize; 2] = [17, 41];
 const NOISE: f32 = 12.0;
 
 /// A movie in memory.
-struct SimulatedMovie {
+struct WanderingBlobs {
     info: MovieInfo,
     pixels: Vec<u16>,
     /// Shift of every frame, y and x, pixels.
     shifts: Vec<[f32; 2]>,
 }
 
-impl Movie for SimulatedMovie {
+impl Movie for WanderingBlobs {
     fn info(&self) -> &MovieInfo {
         &self.info
     }
@@ -62,7 +62,7 @@ impl Movie for SimulatedMovie {
 }
 
 /// Blobs on a smooth background that wander by fractions of a pixel, with noise.
-fn movie() -> SimulatedMovie {
+fn wandering_blobs() -> WanderingBlobs {
     let mut random = Random(401);
     let blobs: Vec<[f32; 4]> = (0..30)
         .map(|_| {
@@ -98,7 +98,7 @@ fn movie() -> SimulatedMovie {
         }
         shifts.push(shift);
     }
-    SimulatedMovie {
+    WanderingBlobs {
         info: MovieInfo {
             height: HEIGHT,
             width: WIDTH,
@@ -114,7 +114,7 @@ fn movie() -> SimulatedMovie {
     }
 }
 
-fn registered(movie: &SimulatedMovie, executor: &dyn Executor, path: &Path) -> RegisteredPlane {
+fn registered(movie: &WanderingBlobs, executor: &dyn Executor, path: &Path) -> RegisteredPlane {
     let control = Control::default();
     let parameters = Registration::default();
     let reference =
@@ -154,7 +154,7 @@ fn bins(movie: &BinnedMovie) -> Vec<f32> {
 #[test]
 fn both_executors_register_a_movie_alike() {
     let Some(both) = both() else { return };
-    let movie = movie();
+    let movie = wandering_blobs();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cpu = registered(&movie, &both.cpu, &folder.path().join("cpu.bins"));
     let gpu = registered(&movie, &*both.gpu, &folder.path().join("gpu.bins"));
@@ -199,8 +199,15 @@ fn both_executors_register_a_movie_alike() {
     let measured: Vec<bool> = cpu.measured.iter().map(|&part| part > 0.5).collect();
     let summary = |executor: &dyn Executor| {
         let control = Control::default();
+        let standardiser =
+            Standardiser::new(&cpu.bins, &cpu.noise, &measured, executor).expect("room");
         summarise(
-            &cpu.bins, &cpu.mean, &cpu.noise, &measured, executor, &control,
+            &cpu.bins,
+            &standardiser,
+            &cpu.mean,
+            &measured,
+            executor,
+            &control,
         )
         .expect("summarised")
         .input()
@@ -223,8 +230,9 @@ fn golden(file: &str) -> std::path::PathBuf {
         .join(file)
 }
 
-fn weights(file: &str) -> NetworkWeights {
-    let weights = Weights::read(&golden(file)).expect(file);
+/// A file of weights as the engine takes it.
+pub fn weights(file: &Path) -> NetworkWeights {
+    let weights = Weights::read(file).expect("weights");
     NetworkWeights {
         tensors: weights
             .names()
@@ -237,7 +245,7 @@ fn weights(file: &str) -> NetworkWeights {
             })
             .collect(),
         metadata: weights.metadata().clone(),
-        source: file.into(),
+        source: file.display().to_string(),
     }
 }
 
@@ -271,7 +279,7 @@ fn segmented(
     scale: f64,
     executor: &dyn Executor,
 ) -> (Prediction, Labels) {
-    let network = Network::new(executor, &weights(file)).expect("fits");
+    let network = Network::new(executor, &weights(&golden(file))).expect("fits");
     segment(
         &network,
         image,

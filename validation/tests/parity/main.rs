@@ -10,6 +10,7 @@ mod every_kernel_is_paired;
 mod executors;
 mod fits_default_limits;
 mod imaging_end_to_end;
+mod imaging_whole_run;
 mod random;
 mod translates;
 
@@ -23,8 +24,10 @@ mod imaging {
     mod bin_frames;
     mod box_means;
     mod convolve;
+    mod correlate_traces;
     mod count_ends;
     mod decode_frames;
+    mod deconvolve;
     mod fields;
     mod find_seeds;
     mod find_shifts;
@@ -32,6 +35,7 @@ mod imaging {
     mod grow_seeds;
     mod move_frames;
     mod pool_maxima;
+    mod project_footprints;
     mod shrink_frames;
     mod solve_shifts;
     mod standardise_bins;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use somata_shaders::layout::DeconvolveParams;
+use somata_shaders::layout::{DeconvolveParams, MAX_RESPONSE};
 
 use super::{
     extraction::{Extracted, place},
@@ -35,7 +35,7 @@ const GROUP_VALUES: usize = 4 << 20;
 /// Length of a response, in decays.
 const RESPONSE_DECAYS: f64 = 5.0;
 /// Frames of a response at most.
-const MAX_TAPS: usize = 2048;
+const MAX_TAPS: usize = MAX_RESPONSE as usize;
 /// Every so many sweeps visit all frames.
 const FULL_EVERY: u32 = 4;
 /// Frames that the response is estimated from, at most.

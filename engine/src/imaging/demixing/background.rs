@@ -5,8 +5,11 @@
 
 use crate::{imaging::rois::Rows, linalg};
 
-/// Distance of the grid's knots, pixels.
-const SPACING: f64 = 32.0;
+/// Distance of the grid's knots where traces are solved for, pixels: finer follows the neuropil better, and leaves more noise, which
+/// smoothing in time takes out again (measured with true footprints at 2 photons: trace correlation 0.964 at 32 px, 0.974 at 20 px smoothed).
+pub const FINE_SPACING: f64 = 20.0;
+/// Distance where footprints are: a finer background takes the faint rims of cells for its own.
+pub const COARSE_SPACING: f64 = 32.0;
 /// Standard deviation of the Gaussian that fills in the brightness under cells, pixels.
 const FILL_SIGMA: f64 = 5.0;
 
@@ -59,6 +62,7 @@ impl Background {
         measured: &[bool],
         is_cell: &[bool],
         [height, width]: [usize; 2],
+        spacing: f64,
     ) -> Self {
         let offset = offset(mean, noise, measured);
         let above: Vec<f64> = mean
@@ -83,7 +87,7 @@ impl Background {
                 }
             })
             .collect();
-        let knots = |n: usize| ((n as f64 / SPACING).round() as usize + 1).max(2);
+        let knots = |n: usize| ((n as f64 / spacing).round() as usize + 1).max(2);
         let (ky, kx) = (knots(height), knots(width));
         let hat = |at: usize, knot: usize, n: usize, knots: usize| {
             let step = (n.max(2) - 1) as f64 / (knots - 1) as f64;
@@ -160,6 +164,7 @@ mod tests {
             &vec![true; n],
             &vec![false; n],
             [height, width],
+            FINE_SPACING,
         );
         let mut sum = vec![0.0f32; n];
         for k in 0..background.rows.len() {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use somata_shaders::layout::CorrelateTracesParams;
 
 use super::{
-    background::Background,
+    background::{Background, COARSE_SPACING},
     solver::{DeviceRows, Solver},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl Plane<'_> {
     }
 
     /// The background between these cells.
-    pub fn background(&self, rois: &[Roi]) -> Background {
+    pub fn background(&self, rois: &[Roi], spacing: f64) -> Background {
         let mut is_cell = vec![false; self.mean.len()];
         for roi in rois {
             for &pixel in &roi.body {
@@ -70,6 +70,7 @@ impl Plane<'_> {
             self.measured,
             &is_cell,
             [self.bins.height, self.bins.width],
+            spacing,
         )
     }
 
@@ -106,7 +107,7 @@ pub fn refine(
     let size = plane.size();
     let noise = plane.bin_noise();
     let proposals: Vec<Vec<u32>> = rois.iter().map(|roi| roi.body.clone()).collect();
-    let background = plane.background(rois);
+    let background = plane.background(rois, COARSE_SPACING);
     for _ in 0..parameters.rounds {
         control.check()?;
         let supports: Vec<Vec<u32>> = rois

@@ -63,6 +63,8 @@ pub struct Solver {
     n_cells: usize,
     /// Inverse of the normal matrix, `[row, row]`.
     inverse: Vec<f32>,
+    /// Change of the cells' amplitudes for a change of the background's, `[background, cell]`.
+    exchange: Vec<f32>,
     /// Standard deviation of each cell's amplitude in a frame, from the pixels' noise.
     pub noise: Vec<f32>,
 }
@@ -101,27 +103,43 @@ impl Solver {
                 matrix[k * n + k] * (1.0 + RIDGE) + 1e-12 * largest + f64::MIN_POSITIVE;
         }
         let inverse = linalg::inverse_spd(&matrix, n).unwrap_or_else(|| vec![0.0; n * n]);
+        let (m, k) = (cells.len(), background.len());
+        let own: Vec<f64> = (0..m)
+            .flat_map(|a| matrix[a * n..a * n + m].to_vec())
+            .collect();
+        let shared: Vec<f64> = (0..m)
+            .flat_map(|a| matrix[a * n + m..(a + 1) * n].to_vec())
+            .collect();
+        let exchange = match linalg::solve_spd(&own, m, &shared, k) {
+            Some(found) if m > 0 => (0..k)
+                .flat_map(|b| (0..m).map(move |a| (a, b)))
+                .map(|(a, b)| found[a * k + b] as f32)
+                .collect(),
+            _ => vec![0.0; m * k],
+        };
         Self {
-            noise: (0..cells.len())
+            noise: (0..m)
                 .map(|k| inverse[k * n + k].max(0.0).sqrt() as f32)
                 .collect(),
-            n_cells: cells.len(),
+            n_cells: m,
             weighted,
             inverse: inverse.into_iter().map(|v| v as f32).collect(),
+            exchange,
         }
     }
 
-    /// Amplitudes from the projections of frames: `projected` `[frame, row]` (of frames less what is constant) to
-    /// `[frame, cell]`.
-    pub fn cells(&self, projected: &[f32]) -> Vec<f32> {
-        let n = self.weighted.len();
-        if n == 0 {
-            return Vec::new();
+    /// Cells.
+    pub fn n_cells(&self) -> usize {
+        self.n_cells
+    }
+
+    /// What the cells' amplitudes gain when the background's fall by `less` `[frame, background]`: `[frame, cell]`.
+    pub fn exchange(&self, less: &[f32]) -> Vec<f32> {
+        let k = self.weighted.len() - self.n_cells;
+        if k == 0 {
+            return vec![0.0; 0];
         }
-        let columns: Vec<f32> = (0..n)
-            .flat_map(|k| self.inverse[k * n..k * n + self.n_cells].iter().copied())
-            .collect();
-        linalg::product_f32(projected, &columns, projected.len() / n, n, self.n_cells)
+        linalg::product_f32(less, &self.exchange, less.len() / k, k, self.n_cells)
     }
 
     /// Amplitudes of all rows, background included: `[frame, row]`.
@@ -168,6 +186,26 @@ mod tests {
         for (found, truth) in solver.all(&projected).iter().zip(truth) {
             assert!((found - truth).abs() < 1e-4, "{found} {truth}");
         }
-        assert_eq!(solver.cells(&projected).len(), 2);
+        // A background that is held back leaves its light to the cells: what is then nearest by least squares of the cells alone.
+        let less = [0.1f32];
+        let gained = solver.exchange(&less);
+        let alone = Solver::new(&cells, &Rows::new(), &noise);
+        let rest: Vec<f32> = (0..30)
+            .map(|p| {
+                0.1 * background
+                    .row(0)
+                    .find(|(pixel, _)| *pixel == p)
+                    .map_or(0.0, |(_, w)| w)
+            })
+            .collect();
+        let projected: Vec<f32> = alone
+            .weighted
+            .apply(&rest)
+            .iter()
+            .map(|&v| v as f32)
+            .collect();
+        for (gained, expected) in gained.iter().zip(alone.all(&projected)) {
+            assert!((gained - expected).abs() < 1e-4, "{gained} {expected}");
+        }
     }
 }
