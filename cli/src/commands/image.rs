@@ -212,8 +212,7 @@ pub fn image_to(
     }
     let info = movie.info();
     let (weights, identity) = network_weights(arguments.weights.as_deref())?;
-    let network =
-        Network::new(session.executor.as_ref(), &weights).map_err(|error| Failure::from(error))?;
+    let network = Network::new(session.executor.as_ref(), &weights).map_err(Failure::from)?;
     let checkpoints = session.checkpoints();
     let options = ImageOptions {
         executor: session.executor.as_ref(),

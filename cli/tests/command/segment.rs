@@ -299,7 +299,7 @@ fn of_several_channels_one_must_be_chosen() {
         &["colour.tif", "3 channels", "--channel 4"],
         &["counted from 1"],
     );
-    run(&mut segment(&[&colour], &out).arg("--channel").arg("0")).fails(
+    run(segment(&[&colour], &out).arg("--channel").arg("0")).fails(
         2,
         &["--channel", "from 1"],
         &["first"],
