@@ -184,6 +184,31 @@ fn a_part_of_a_standard_field() {
     );
 }
 
+/// So few frames a second that a bin is one frame.
+#[test]
+fn a_slow_movie() {
+    let score = scored(&MovieSpec {
+        height: 128,
+        width: 128,
+        n_frames: 500,
+        n_cells: 30,
+        n_vessels: 1,
+        seed: 4,
+        ..MovieSpec::new(MovieKind::Slow)
+    });
+    hold(
+        &score,
+        &Floors {
+            f1_active: 0.97,
+            mean_iou: 0.89,
+            trace_r: 0.985,
+            spike_r_aligned: 0.98,
+            shift_rmse_px: 0.08,
+            n_false: 1,
+        },
+    );
+}
+
 #[test]
 fn a_movie_without_cells_gives_none() {
     let score = scored(&MovieSpec {
