@@ -314,8 +314,16 @@ fn of_several_channels_one_must_be_chosen() {
     let green = labels(&out, "colour");
     assert!(count(&green[0]) > 3, "nothing to compare");
     let out = folder.path().join("gray");
-    run(&mut segment(&[&gray], &out)).succeeds();
+    // Gray that a program stored in three colours is gray.
+    let equal: Vec<[u8; 3]> = colours.iter().map(|colour| [colour[1]; 3]).collect();
+    let equal = write(
+        folder.path(),
+        "equal.tif",
+        &tiff(&[Page::rgb(SIDE, SIDE, &equal)]),
+    );
+    run(&mut segment(&[&gray, &equal], &out)).succeeds();
     assert!(labels(&out, "gray")[0].pixels == green[0].pixels);
+    assert!(labels(&out, "equal")[0].pixels == green[0].pixels);
 }
 
 #[test]
