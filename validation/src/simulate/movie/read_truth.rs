@@ -179,6 +179,16 @@ impl<R: Read + Seek> TruthFile<'_, R> {
                 )));
             }
         }
+        let first_session_cell = self.values::<i32>("first_session_cell")?;
+        let first_session_cell = first_session_cell.map(|(_, numbers)| numbers);
+        if let Some(numbers) = &first_session_cell
+            && numbers.len() != n_cells
+        {
+            let n = numbers.len();
+            return Err(self.bad(format!(
+                "`first_session_cell` has {n} entries for {n_cells} cells in `bodies`"
+            )));
+        }
         let (n_frames, calcium) = self.signals("calcium", n_cells)?;
         let (n_spike_frames, spikes) = self.signals("spikes", n_cells)?;
         if n_spike_frames != n_frames {
@@ -219,6 +229,7 @@ impl<R: Read + Seek> TruthFile<'_, R> {
             shift_y,
             shift_x,
             bidirectional_offset_px: self.number("bidirectional_offset_px")?.unwrap_or(0.0),
+            first_session_cell,
             spec_json: spec.and_then(|(_, bytes)| String::from_utf8(bytes).ok()),
         })
     }
