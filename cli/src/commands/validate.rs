@@ -21,7 +21,7 @@ use somata_validation::{
 use crate::{
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
-    imaging_output::read_bodies,
+    imaging_result::{ResultInfo, read_bodies},
 };
 
 /// Arguments of `somata validate`.
@@ -218,26 +218,8 @@ fn read_labels(path: &Path) -> Outcome<Vec<Page>> {
 /// When a result cannot be read.
 pub fn compare_planes(first: &Path, second: &Path) -> Outcome<Vec<Vec<AveragePrecision>>> {
     let size = |result: &Path| -> Outcome<[usize; 2]> {
-        let path = result.join("manifest.json");
-        let bad = || {
-            Failure::new(
-                ExitCode::Input,
-                format!(
-                    "`{}` is not the manifest of an imaging result",
-                    path.display()
-                ),
-            )
-            .hint("give the folder that `somata image` wrote")
-        };
-        let text = std::fs::read_to_string(&path).map_err(|_| bad())?;
-        let manifest: serde_json::Value = serde_json::from_str(&text).map_err(|_| bad())?;
-        let number = |name: &str| {
-            manifest["movie"][name]
-                .as_u64()
-                .map(|n| n as usize)
-                .ok_or_else(bad)
-        };
-        Ok([number("height")?, number("width")?])
+        let info = ResultInfo::read(result)?;
+        Ok([info.height, info.width])
     };
     let (size_first, size_second) = (size(first)?, size(second)?);
     if size_first != size_second {

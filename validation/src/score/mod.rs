@@ -3,7 +3,6 @@
 //! - [`sorting`]: units and spikes against the truth, as SpikeInterface's `GroundTruthComparison` counts them.
 //! - [`two_sortings`]: two sortings against each other, as its `SymmetricSortingComparison` does.
 //! - [`match_counts`]: how many spikes of each pair of units coincide, the base of every score of a sorting.
-//! - [`assignment`]: the best one-to-one pairing of units.
 //! - [`collision`]: how many of the spikes that overlap in time and space were found.
 //! - [`motion`]: how far an estimate of drift is from the true displacement.
 //! - [`phy_spikes`]: spikes of a phy folder.
@@ -15,7 +14,6 @@
 //! - [`shifts`]: error of a registration.
 //! - [`plane_folder`]: traces, spikes and shifts of a Suite2p-style folder.
 
-pub mod assignment;
 pub mod collision;
 pub mod masks;
 pub mod match_counts;

@@ -1,0 +1,245 @@
+//! One field on two days: where its places went, and which cells are the same.
+//!
+//! In the order of work:
+//!
+//! 1. [`landmarks`]: what can be recognised;
+//! 2. [`coarse`]: rotation and translation, searched over the whole field;
+//! 3. [`refinement`]: an affine map from the images;
+//! 4. [`pairing`]: probabilities of near cells being the same, from distance, shape and likeness ([`cells`]);
+//! 5. [`field_map`]: the map again from the centres of likely pairs; then 4 and 5 once more, and the choice of pairs.
+//!
+//! Fields that have nothing in common give no pairs: the alignment must stand out from what the same search finds in the mirrored field.
+//! Everything runs on the host: it is done once for two results.
+
+pub mod affine;
+pub mod cells;
+pub mod coarse;
+pub mod field_map;
+pub mod landmarks;
+pub mod pairing;
+pub mod refinement;
+
+use serde::Serialize;
+
+pub use affine::Affine;
+pub use field_map::FieldMap;
+pub use pairing::{Pair, PairModel};
+
+use self::{
+    cells::Both,
+    coarse::Candidate,
+    field_map::Tie,
+    landmarks::Landmarks,
+    refinement::{Agreement, agreement, place, refine},
+};
+use super::morphology::ImageSize;
+
+/// Diameter that is assumed where no cell tells one, px.
+const USUAL_DIAMETER_PX: f64 = 12.0;
+/// The search runs on images in which a cell has about this diameter, px.
+const SEARCH_DIAMETER_PX: f64 = 6.0;
+/// How far the best alignment must stand out from the best one of the mirrored field, as a ratio of peaks.
+const LEAST_CONTRAST: f64 = 1.35;
+/// Alignments of the search that are refined.
+const N_CANDIDATES: usize = 4;
+/// Rounds of pairing and mapping.
+const ROUNDS: usize = 3;
+/// Pairs from this probability on correct the map.
+const TIE_PROBABILITY: f64 = 0.8;
+
+/// One plane of one session.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// Rows and columns.
+    pub size: ImageSize,
+    /// Mean image, any unit, `[y, x]`.
+    pub mean: &'a [f32],
+    /// Pixels of each cell, ascending: indices `y * width + x`.
+    pub bodies: &'a [Vec<u32>],
+}
+
+/// How two fields lie to each other.
+#[derive(Clone, Debug, Serialize)]
+pub struct Alignment {
+    /// Whether they show anything in common.
+    pub found: bool,
+    /// From places of the first to places of the second.
+    pub map: FieldMap,
+    /// How well the images agree under the map.
+    pub agreement: Agreement,
+    /// Peak of the search.
+    pub peak: f64,
+    /// Peak of the same search in the mirrored field, in which nothing can be found.
+    pub mirrored_peak: f64,
+}
+
+impl Alignment {
+    /// The second field's mean image on the pixels of a first field of this size; its darkest value where it shows nothing.
+    pub fn moved(&self, second: &Field<'_>, size: ImageSize) -> Vec<f32> {
+        let low = second.mean.iter().copied().fold(f32::MAX, f32::min);
+        (0..size.height * size.width)
+            .map(|at| {
+                let there = self.map.apply(place(at, size));
+                landmarks::sample(second.mean, second.size, there).unwrap_or(low)
+            })
+            .collect()
+    }
+
+    /// The pixels of a first field of this size on which the second field's cells lie.
+    pub fn moved_bodies(&self, second: &Field<'_>, size: ImageSize) -> Vec<Vec<u32>> {
+        let mut owners: Vec<Vec<u32>> = vec![Vec::new(); second.size.height * second.size.width];
+        for (cell, body) in second.bodies.iter().enumerate() {
+            for &pixel in body {
+                owners[pixel as usize].push(cell as u32);
+            }
+        }
+        let mut moved = vec![Vec::new(); second.bodies.len()];
+        for at in 0..size.height * size.width {
+            let there = self.map.apply(place(at, size));
+            if !cells::inside(there, second.size) {
+                continue;
+            }
+            let [y, x] = there.map(|at| at.round().max(0.0) as usize);
+            for &cell in &owners[y * second.size.width + x] {
+                moved[cell as usize].push(at as u32);
+            }
+        }
+        moved
+    }
+}
+
+/// Whether a cell can have a partner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// The other field shows its place.
+    Common,
+    /// The other field does not, or not half of it.
+    Outside,
+}
+
+/// Cells of two fields, paired.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    /// How the fields lie.
+    pub alignment: Alignment,
+    /// Cells that are the same, ascending.
+    pub pairs: Vec<Pair>,
+    /// All pairs that were weighed, ascending.
+    pub weighed: Vec<Pair>,
+    /// What was learned of pairs; `None` where the fields have nothing in common.
+    pub model: Option<PairModel>,
+    /// Whether each cell of the first and of the second field can have a partner.
+    pub views: [Vec<View>; 2],
+}
+
+/// Aligns two fields and pairs their cells.
+///
+/// Panics if an image has not the size of its field or a cell reaches beyond it.
+pub fn match_fields(first: &Field<'_>, second: &Field<'_>) -> Matched {
+    for field in [first, second] {
+        assert_eq!(field.mean.len(), field.size.height * field.size.width);
+    }
+    let diameter = diameter(&[first, second]);
+    let landmarks = [first, second].map(|field| Landmarks::new(field, diameter));
+    let [a, b] = &landmarks;
+    let factor = ((diameter / SEARCH_DIAMETER_PX).round() as usize).max(1);
+    let (small_a, small_b) = (a.reduced(factor), b.reduced(factor));
+    let candidates = coarse::search(&small_a, &small_b);
+    let mirrored_peak = [true, false]
+        .iter()
+        .filter_map(|&upside_down| {
+            let found = coarse::search(&small_a, &small_b.mirrored(upside_down));
+            found.first().map(|candidate| candidate.peak)
+        })
+        .fold(0.0, f64::max);
+    let peak = candidates.first().map_or(0.0, |candidate| candidate.peak);
+    let best = candidates
+        .iter()
+        .take(N_CANDIDATES)
+        .filter_map(|candidate: &Candidate| {
+            let rough = refine(&small_a, &small_b, candidate.affine)?;
+            let fine = refine(a, b, rough.enlarged(factor))?;
+            let agreement = agreement(a, b, |place| fine.apply(place));
+            Some((agreement, fine))
+        })
+        .max_by(|a, b| a.0.correlation.total_cmp(&b.0.correlation));
+    let size = [first.size.height, first.size.width];
+    let found = best.is_some() && peak >= LEAST_CONTRAST * mirrored_peak;
+    let Some((agreement_now, affine)) = best.filter(|_| found) else {
+        return Matched {
+            alignment: Alignment {
+                found: false,
+                map: FieldMap::new(Affine::IDENTITY, size),
+                agreement: Agreement::default(),
+                peak,
+                mirrored_peak,
+            },
+            pairs: Vec::new(),
+            weighed: Vec::new(),
+            model: None,
+            views: [first, second].map(|field| vec![View::Outside; field.bodies.len()]),
+        };
+    };
+    let mut map = FieldMap::new(affine, size);
+    let mut agreement_now = agreement_now;
+    let mut round = 0;
+    loop {
+        let both = Both::new(first, second, [a, b], &map);
+        let (weighed, model) = pairing::weigh(&both, diameter);
+        round += 1;
+        if round < ROUNDS {
+            let ties: Vec<Tie> = weighed
+                .iter()
+                .filter(|pair| pair.probability >= TIE_PROBABILITY)
+                .map(|pair| {
+                    (
+                        pair,
+                        &both.cells[0][pair.first],
+                        &both.cells[1][pair.second],
+                    )
+                })
+                .filter(|(_, a, b)| a.whole && b.whole)
+                .map(|(pair, a, b)| Tie {
+                    first: a.centre,
+                    second: b.centre,
+                    weight: pair.probability,
+                })
+                .collect();
+            map = map.corrected(&ties);
+            agreement_now = agreement(a, b, |place| map.apply(place));
+            continue;
+        }
+        let views = both.cells.each_ref().map(|cells| {
+            let view = |seen| if seen { View::Common } else { View::Outside };
+            cells.iter().map(|cell| view(cell.in_view)).collect()
+        });
+        return Matched {
+            pairs: pairing::choose(&weighed),
+            weighed,
+            model: Some(model),
+            views,
+            alignment: Alignment {
+                found: true,
+                map,
+                agreement: agreement_now,
+                peak,
+                mirrored_peak,
+            },
+        };
+    }
+}
+
+/// Median diameter of the cells of both fields, px.
+fn diameter(fields: &[&Field<'_>]) -> f64 {
+    let mut areas: Vec<f32> = fields
+        .iter()
+        .flat_map(|field| field.bodies)
+        .map(|body| body.len() as f32)
+        .collect();
+    if areas.is_empty() {
+        return USUAL_DIAMETER_PX;
+    }
+    let area = f64::from(crate::linalg::median(&mut areas));
+    (2.0 * (area / std::f64::consts::PI).sqrt()).max(2.0)
+}

@@ -1,0 +1,324 @@
+//! Which cells are the same, with a probability for each pair.
+//!
+//! For a cell of the first field, a cell of the second near its place is either the same cell or another one. What is measured of the two
+//! (the distance of their centres, how alike their shapes are, how alike the mean images are there) is distributed differently in the
+//! two cases, as in CellReg (Sheintuch et al. 2017), and the two distributions are learned from the data themselves:
+//!
+//! - *Another cell.* Where it lies has nothing to do with the first cell: as many lie at a place as the density of cells says. Its
+//!   likeness is that of cells far apart in the two fields, of which there are plenty in any data.
+//! - *The same cell.* Its centre is scattered around the place by the errors of both sessions: Student's t in the plane, of a
+//!   width that is fitted. Its likeness is that of pairs that are most likely the same.
+//!
+//! Widths, likeness and the share of cells that have a partner are fitted by expectation and maximisation. The
+//! probability that two cells are the same takes into account that each has one partner at most: the sum over all one-to-one
+//! pairings, by belief propagation (Williams and Lau 2014). A pair of a probability of one half or more is a pair: calling it
+//! one is then right more often than wrong.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::cells::Both;
+use crate::linalg::assignment::assign;
+
+/// Cells farther apart than so many diameters are not compared.
+const REACH_DIAMETERS: f64 = 1.2;
+/// Far pairs that are compared with each cell, to learn what different cells look like.
+const FAR_PER_CELL: usize = 6;
+/// Degrees of freedom of the scatter of centres: heavier tails than a normal distribution, since a cell may be found in part.
+const FREEDOM: f64 = 4.0;
+/// Scatter to begin with, and the least one, in diameters.
+const FIRST_SCATTER: f64 = 0.12;
+const LEAST_SCATTER: f64 = 0.02;
+/// Rounds of fitting.
+const ROUNDS: usize = 25;
+/// What is thought to be known beforehand counts as much as this many pairs.
+const PRIOR_PAIRS: f64 = 4.0;
+/// No likeness says more for or against a pair than this, in natural logarithms.
+const MOST_EVIDENCE: f64 = 5.0;
+/// Pairs of a lower probability are none.
+pub const LEAST_PROBABILITY: f64 = 0.5;
+
+/// Two cells that may be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pair {
+    /// Number in the first field.
+    pub first: usize,
+    /// Number in the second.
+    pub second: usize,
+    /// Intersection over union of their pixels under the map.
+    pub iou: f64,
+    /// Distance of their centres, pixels of the second field.
+    pub distance_px: f64,
+    /// Intersection over union with the centres laid on each other.
+    pub shape_iou: f64,
+    /// Correlation of the mean images there.
+    pub likeness: f64,
+    /// That they are the same.
+    pub probability: f64,
+}
+
+/// What was learned of pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PairModel {
+    /// Share of the cells of the smaller set, in the common part of the fields, that have a partner.
+    pub shared_share: f64,
+    /// Scatter of the centres of the same cell in each direction, px.
+    pub scatter_px: f64,
+    /// Shape of the same cell, and of different ones.
+    pub shape: [Normal; 2],
+    /// Likeness of the images of the same cell, and of different ones.
+    pub likeness: [Normal; 2],
+}
+
+/// A normal distribution, of a transformed measure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Normal {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation.
+    pub deviation: f64,
+}
+
+impl Normal {
+    /// From weighted values and what was thought before.
+    fn fit(values: impl Iterator<Item = (f64, f64)> + Clone, before: Self) -> Self {
+        let (sum, total) = values
+            .clone()
+            .fold((0.0, 0.0), |(s, t), (v, w)| (s + w * v, t + w));
+        let mean = (sum + PRIOR_PAIRS * before.mean) / (total + PRIOR_PAIRS);
+        let squares: f64 = values.map(|(v, w)| w * (v - mean).powi(2)).sum();
+        let prior = before.deviation.powi(2) + (mean - before.mean).powi(2);
+        Self {
+            mean,
+            deviation: ((squares + PRIOR_PAIRS * prior) / (total + PRIOR_PAIRS)).sqrt(),
+        }
+    }
+
+    fn log_density(&self, value: f64) -> f64 {
+        let z = (value - self.mean) / self.deviation;
+        -0.5 * z * z - self.deviation.ln()
+    }
+}
+
+/// How much a value speaks for the same cell rather than a different one, logarithm. What is more alike than the same cell usually is
+/// speaks no less for it, whatever the tails of the two distributions do.
+fn evidence([same, other]: &[Normal; 2], value: f64) -> f64 {
+    let value = value.min(same.mean.max(other.mean));
+    (same.log_density(value) - other.log_density(value)).clamp(-MOST_EVIDENCE, MOST_EVIDENCE)
+}
+
+fn logit(share: f64) -> f64 {
+    let share = share.clamp(0.02, 0.98);
+    (share / (1.0 - share)).ln()
+}
+
+fn fisher(correlation: f64) -> f64 {
+    correlation.clamp(-0.97, 0.97).atanh()
+}
+
+/// All pairs of near cells with their probabilities, and what was learned.
+pub fn weigh(both: &Both<'_>, diameter: f64) -> (Vec<Pair>, PairModel) {
+    let in_view = both.cells.each_ref().map(|cells| {
+        (0..cells.len())
+            .filter(|&k| cells[k].in_view)
+            .collect::<Vec<usize>>()
+    });
+    let reach = REACH_DIAMETERS * diameter;
+    let measure = |first: usize, second: usize| Pair {
+        first,
+        second,
+        iou: both.iou(first, second, false),
+        distance_px: both.distance(first, second),
+        shape_iou: both.iou(first, second, true),
+        likeness: both.likeness(first, second),
+        probability: 0.0,
+    };
+    let (mut pairs, mut far) = (Vec::new(), Vec::new());
+    let n_second = in_view[1].len();
+    for (k, &a) in in_view[0].iter().enumerate() {
+        let mut n_far = 0;
+        for step in 0..n_second {
+            // Each cell begins elsewhere, so that the far pairs are spread over all cells.
+            let b = in_view[1][(step + 7 * k) % n_second];
+            let distance = both.distance(a, b);
+            if distance < reach {
+                pairs.push(measure(a, b));
+            } else if distance > 2.0 * reach && n_far < FAR_PER_CELL {
+                far.push(measure(a, b));
+                n_far += 1;
+            }
+        }
+    }
+    pairs.sort_by_key(|pair| (pair.first, pair.second));
+    let prior_shape = [
+        Normal {
+            mean: logit(0.85),
+            deviation: 0.7,
+        },
+        Normal {
+            mean: logit(0.65),
+            deviation: 0.7,
+        },
+    ];
+    let prior_likeness = [
+        Normal {
+            mean: 0.8,
+            deviation: 0.5,
+        },
+        Normal {
+            mean: 0.2,
+            deviation: 0.5,
+        },
+    ];
+    let of_far = |value: fn(&Pair) -> f64, prior: Normal| {
+        Normal::fit(far.iter().map(|pair| (value(pair), 1.0)), prior)
+    };
+    let shape = |pair: &Pair| logit(pair.shape_iou);
+    let likeness = |pair: &Pair| fisher(pair.likeness);
+    let mut model = PairModel {
+        shared_share: 0.5,
+        scatter_px: FIRST_SCATTER * diameter,
+        shape: [prior_shape[0], of_far(shape, prior_shape[1])],
+        likeness: [prior_likeness[0], of_far(likeness, prior_likeness[1])],
+    };
+    // Of one cell another is as likely to be near as cells are dense.
+    let density = n_second as f64 / (both.common_px.max(1) as f64);
+    let smaller = in_view[0].len().min(n_second) as f64;
+    let of_first = smaller / (in_view[0].len().max(1) as f64);
+    for _ in 0..ROUNDS {
+        // The share of the first field's cells that have a partner.
+        let share = model.shared_share * of_first;
+        let weights: Vec<f64> = pairs
+            .iter()
+            .map(|pair| {
+                let scatter = model.scatter_px;
+                let z = (pair.distance_px / scatter).powi(2) / FREEDOM;
+                let near = (1.0 + z).powf(-(FREEDOM / 2.0 + 1.0))
+                    / (std::f64::consts::TAU * scatter * scatter);
+                let evidence =
+                    evidence(&model.shape, shape(pair)) + evidence(&model.likeness, likeness(pair));
+                share / (1.0 - share) * near / density * evidence.exp()
+            })
+            .collect();
+        let probabilities = marginals(&pairs, &weights);
+        for (pair, probability) in pairs.iter_mut().zip(probabilities) {
+            pair.probability = probability;
+        }
+        let total: f64 = pairs.iter().map(|pair| pair.probability).sum();
+        // Of a t distribution, what is far out weighs less.
+        let squares: f64 = pairs
+            .iter()
+            .map(|pair| {
+                let r2 = pair.distance_px.powi(2);
+                let weight = (FREEDOM + 2.0) / (FREEDOM + r2 / model.scatter_px.powi(2));
+                pair.probability * weight * r2
+            })
+            .sum();
+        let before = FIRST_SCATTER * diameter;
+        let variance =
+            (squares + PRIOR_PAIRS * 2.0 * before * before) / (2.0 * (total + PRIOR_PAIRS));
+        model.scatter_px = variance.sqrt().max(LEAST_SCATTER * diameter);
+        let by_probability = |value: fn(&Pair) -> f64, prior: Normal| {
+            Normal::fit(
+                pairs.iter().map(|pair| (value(pair), pair.probability)),
+                prior,
+            )
+        };
+        model.shape[0] = by_probability(shape, prior_shape[0]);
+        model.likeness[0] = by_probability(likeness, prior_likeness[0]);
+        // One pair that is thought to be there and one that is not keep the share away from 0 and 1.
+        model.shared_share = (total + 1.0) / (smaller + 2.0);
+        model.shared_share = model.shared_share.clamp(0.01, 0.99);
+    }
+    (pairs, model)
+}
+
+/// The probability of each pair, given its odds against both cells being alone, where each cell has one partner at most: loopy
+/// belief propagation, which converges and is close to the sum over all pairings (Williams and Lau 2014).
+fn marginals(pairs: &[Pair], weights: &[f64]) -> Vec<f64> {
+    let by = |key: fn(&Pair) -> usize| {
+        let mut lists: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (k, pair) in pairs.iter().enumerate() {
+            lists.entry(key(pair)).or_default().push(k);
+        }
+        lists
+    };
+    let (rows, columns) = (by(|pair| pair.first), by(|pair| pair.second));
+    let mut to_first = vec![1.0f64; pairs.len()];
+    let mut to_second = vec![0.0f64; pairs.len()];
+    for _ in 0..200 {
+        for list in rows.values() {
+            let sum: f64 = list.iter().map(|&k| weights[k] * to_first[k]).sum();
+            for &k in list {
+                to_second[k] = weights[k] / (1.0 + (sum - weights[k] * to_first[k]).max(0.0));
+            }
+        }
+        let mut change = 0.0f64;
+        for list in columns.values() {
+            let sum: f64 = list.iter().map(|&k| to_second[k]).sum();
+            for &k in list {
+                let message = 1.0 / (1.0 + (sum - to_second[k]).max(0.0));
+                change = change.max((message - to_first[k]).abs());
+                to_first[k] = message;
+            }
+        }
+        if change < 1e-9 {
+            break;
+        }
+    }
+    let mut probabilities = vec![0.0; pairs.len()];
+    for list in rows.values() {
+        let sum: f64 = list.iter().map(|&k| weights[k] * to_first[k]).sum();
+        for &k in list {
+            probabilities[k] = weights[k] * to_first[k] / (1.0 + sum);
+        }
+    }
+    probabilities
+}
+
+/// The one-to-one pairing with the largest sum of probabilities, of pairs of [`LEAST_PROBABILITY`] or more; ascending.
+pub fn choose(pairs: &[Pair]) -> Vec<Pair> {
+    let likely: Vec<&Pair> = pairs
+        .iter()
+        .filter(|pair| pair.probability >= LEAST_PROBABILITY)
+        .collect();
+    // Groups of cells that have nothing to do with each other are assigned apart: most are single pairs.
+    let mut groups: Vec<Vec<&Pair>> = Vec::new();
+    for pair in likely {
+        let touches = |group: &Vec<&Pair>| {
+            group
+                .iter()
+                .any(|other| other.first == pair.first || other.second == pair.second)
+        };
+        let (mut joined, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(touches);
+        groups = apart;
+        joined.push(vec![pair]);
+        groups.push(joined.concat());
+    }
+    let mut chosen = Vec::new();
+    for group in groups {
+        let number = |key: fn(&Pair) -> usize| {
+            let mut all: Vec<usize> = group.iter().map(|pair| key(pair)).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let (rows, columns) = (number(|pair| pair.first), number(|pair| pair.second));
+        let of = |row: usize, column: usize| {
+            group
+                .iter()
+                .find(|pair| pair.first == rows[row] && pair.second == columns[column])
+        };
+        let cost = |row, column| -of(row, column).map_or(0.0, |pair| pair.probability);
+        let assigned = assign(rows.len(), columns.len(), cost);
+        chosen.extend(
+            assigned
+                .into_iter()
+                .filter_map(|(r, c)| of(r, c))
+                .map(|pair| **pair),
+        );
+    }
+    chosen.sort_by_key(|pair| (pair.first, pair.second));
+    chosen
+}
