@@ -12,6 +12,7 @@
 //! - [`masks`]: pixels of cells: IoU, F1, Cellpose's average precision; [`neurofinder`]: NeuroFinder's scores.
 //! - [`traces`]: correlation of traces and spikes, contamination by neighbours.
 //! - [`shifts`]: error of a registration.
+//! - [`mod@two_sessions`]: pairs of cells over two sessions of one field.
 //! - [`plane_folder`]: traces, spikes and shifts of a Suite2p-style folder.
 
 pub mod collision;
@@ -30,6 +31,7 @@ mod stored_cases;
 #[cfg(test)]
 mod stored_movies;
 pub mod traces;
+pub mod two_sessions;
 pub mod two_sortings;
 
 pub use spike_trains::SpikeTrains;

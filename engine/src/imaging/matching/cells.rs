@@ -8,7 +8,7 @@ use super::{
 use crate::imaging::morphology::ImageSize;
 
 /// Least share of a cell's pixels that must be in the other field for a partner to be looked for.
-const LEAST_IN_VIEW: f64 = 0.5;
+const LEAST_IN_VIEW: f64 = 0.25;
 /// Pixels around a cell that show what it looks like.
 const SURROUND_PX: usize = 2;
 

@@ -1,16 +1,16 @@
-//! Where places of the first field lie in the second: an affine map from the images, and a smooth correction from the centres of
-//! cells that are the same in both.
+//! Where places of the first field lie in the second: a polynomial of the place, affine or a little bent.
 //!
-//! The correction is a polynomial of the place. How many terms the pairs can bear is not set but measured: each pair is predicted from
-//! the others (its leave-one-out residual, which least squares gives without fitting again), and the lowest order whose
-//! predictions are about as good as the best is taken. With few pairs that is none at all.
+//! The images give it first ([`super::refinement`]); centres of cells that are the same in both correct it. How many terms the pairs
+//! can bear is not set but measured: each pair is predicted from the others (its leave-one-out residual, which least squares gives
+//! without fitting again), and the lowest order whose predictions are about as good as the best is taken. With few pairs that is no
+//! correction at all.
 
 use serde::Serialize;
 
 use super::affine::Affine;
 use crate::linalg::inverse_spd;
 
-/// Highest order of the polynomial.
+/// Highest order of the correction.
 const MOST_ORDER: usize = 3;
 /// Pairs that each term of the polynomial needs.
 const PAIRS_PER_TERM: f64 = 3.0;
@@ -21,15 +21,16 @@ const ROUNDS: usize = 8;
 const TUKEY: f64 = 4.685;
 
 /// A map from places of the first field to places of the second, (y, x), px.
+///
+/// With u = (y − centre y) / unit and v = (x − centre x) / unit, the terms are 1, u, v, u², u v, v², u³, …
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldMap {
-    /// The affine part that the images gave.
-    affine: Affine,
-    /// Where the polynomial's variables are 0, and how many px make 1.
+    /// Where u and v are 0: the middle of the first field.
     centre: [f64; 2],
+    /// How many px make 1: half of the first field's longer side.
     unit_px: f64,
-    /// Order of the correction; `None` without one.
-    order: Option<usize>,
+    /// Highest power; at least 1.
+    order: usize,
     /// Coefficients of the terms for y and for x.
     coefficients: [Vec<f64>; 2],
 }
@@ -45,52 +46,131 @@ pub struct Tie {
     pub weight: f64,
 }
 
-fn n_terms(order: usize) -> usize {
+/// Terms of a polynomial in two variables.
+pub fn n_terms(order: usize) -> usize {
     (order + 1) * (order + 2) / 2
 }
 
 impl FieldMap {
-    /// The affine map alone, of a first field of this height and width.
+    /// An affine map, of a first field of this height and width.
     pub fn new(affine: Affine, size: [usize; 2]) -> Self {
+        let centre = size.map(|n| (n as f64 - 1.0) / 2.0);
+        let unit_px = size[0].max(size[1]) as f64 / 2.0;
+        let there = affine.apply(centre);
+        let coefficients = [0, 1].map(|axis| {
+            vec![
+                there[axis],
+                affine.0[axis][0] * unit_px,
+                affine.0[axis][1] * unit_px,
+            ]
+        });
         Self {
-            affine,
-            centre: size.map(|n| (n as f64 - 1.0) / 2.0),
-            unit_px: size[0].max(size[1]) as f64 / 2.0,
-            order: None,
-            coefficients: [Vec::new(), Vec::new()],
+            centre,
+            unit_px,
+            order: 1,
+            coefficients,
         }
     }
 
-    /// Order of the correction; `None` without one.
-    pub fn order(&self) -> Option<usize> {
+    /// Highest power; 1 of an affine map.
+    pub fn order(&self) -> usize {
         self.order
     }
 
-    fn terms(&self, place: [f64; 2], order: usize) -> Vec<f64> {
+    /// The values of the terms up to an order at a place.
+    pub fn terms(&self, place: [f64; 2], order: usize, terms: &mut Vec<f64>) {
         let [u, v] = [0, 1].map(|axis| (place[axis] - self.centre[axis]) / self.unit_px);
-        let mut terms = Vec::with_capacity(n_terms(order));
-        for total in 0..=order {
-            for power in 0..=total {
-                terms.push(u.powi((total - power) as i32) * v.powi(power as i32));
+        terms.clear();
+        terms.push(1.0);
+        let mut first = 0;
+        for total in 1..=order {
+            // Those of the order before times u, and its last one times v.
+            for k in first..first + total {
+                terms.push(terms[k] * u);
+            }
+            terms.push(terms[first + total - 1] * v);
+            first += total;
+        }
+    }
+
+    /// The same map with coefficients added to its terms and, where there are more, to terms that it had not.
+    #[must_use]
+    pub fn plus(&self, more: &[Vec<f64>; 2], order: usize) -> Self {
+        let mut sum = self.clone();
+        sum.order = self.order.max(order);
+        for (own, more) in sum.coefficients.iter_mut().zip(more) {
+            own.resize(n_terms(sum.order), 0.0);
+            for (own, more) in own.iter_mut().zip(more) {
+                *own += more;
             }
         }
-        terms
+        sum
     }
 
     /// Where a place of the first field lies in the second.
     pub fn apply(&self, place: [f64; 2]) -> [f64; 2] {
-        let mut there = self.affine.apply(place);
-        if let Some(order) = self.order {
-            let terms = self.terms(place, order);
-            for (axis, coefficients) in self.coefficients.iter().enumerate() {
-                there[axis] += terms
-                    .iter()
-                    .zip(coefficients)
-                    .map(|(t, c)| t * c)
-                    .sum::<f64>();
+        if self.order == 1 {
+            let [u, v] = [0, 1].map(|axis| (place[axis] - self.centre[axis]) / self.unit_px);
+            return self
+                .coefficients
+                .each_ref()
+                .map(|c| c[0] + c[1] * u + c[2] * v);
+        }
+        let mut terms = Vec::with_capacity(n_terms(self.order));
+        self.terms(place, self.order, &mut terms);
+        self.coefficients
+            .each_ref()
+            .map(|c| terms.iter().zip(c).map(|(t, c)| t * c).sum())
+    }
+
+    /// The same map between images whose pixels are `factor` times as small (block means taken back), of a first field of this size.
+    #[must_use]
+    pub fn enlarged(&self, factor: usize, size: [usize; 2]) -> Self {
+        let offset = (factor as f64 - 1.0) / 2.0;
+        let centre = self.centre.map(|c| factor as f64 * c + offset);
+        let mut enlarged = Self {
+            centre,
+            unit_px: self.unit_px * factor as f64,
+            ..self.clone()
+        };
+        for coefficients in &mut enlarged.coefficients {
+            coefficients.iter_mut().for_each(|c| *c *= factor as f64);
+            coefficients[0] += offset;
+        }
+        enlarged.recentred(size)
+    }
+
+    /// The same map with its variables about the middle of a field of this size; the places that the two middles are apart are few,
+    /// what is left over at the edge by block means.
+    fn recentred(self, size: [usize; 2]) -> Self {
+        let target = Self::new(Affine::IDENTITY, size);
+        let (order, n) = (self.order, n_terms(self.order));
+        // A polynomial of the same order through enough places is the same polynomial.
+        let (mut normal, mut right) = (vec![0.0; n * n], [vec![0.0; n], vec![0.0; n]]);
+        let steps = 2 * (order + 1);
+        let mut terms = Vec::new();
+        for at in 0..steps * steps {
+            let part = |k: usize, n: usize| k as f64 / (steps - 1) as f64 * (n as f64 - 1.0);
+            let place = [part(at / steps, size[0]), part(at % steps, size[1])];
+            let there = self.apply(place);
+            target.terms(place, order, &mut terms);
+            for i in 0..n {
+                for axis in 0..2 {
+                    right[axis][i] += terms[i] * there[axis];
+                }
+                for j in 0..n {
+                    normal[n * i + j] += terms[i] * terms[j];
+                }
             }
         }
-        there
+        match inverse_spd(&normal, n) {
+            None => self,
+            Some(inverse) => Self {
+                order,
+                coefficients: right.each_ref().map(|right| product(&inverse, right)),
+                ..target
+            },
+        }
     }
 
     /// The affine map that is nearest to this one around a place.
@@ -131,32 +211,24 @@ impl FieldMap {
         place
     }
 
-    /// The same affine map with the correction that the ties bear.
+    /// The same map with the correction that the ties bear.
+    #[must_use]
     pub fn corrected(&self, ties: &[Tie]) -> Self {
-        let mut plain = Self {
-            order: None,
-            coefficients: [Vec::new(), Vec::new()],
-            ..self.clone()
-        };
         let total: f64 = ties.iter().map(|tie| tie.weight).sum();
-        let mut fits: Vec<(f64, Self)> = vec![(plain.spread(ties), plain.clone())];
+        let mut fits: Vec<(f64, Self)> = vec![(self.spread(ties), self.clone())];
         for order in 0..=MOST_ORDER {
             if total < PAIRS_PER_TERM * n_terms(order) as f64 {
                 break;
             }
-            if let Some(fit) = plain.fitted(ties, order) {
-                fits.push(fit);
-            }
+            fits.extend(self.fitted(ties, order));
         }
         let best = fits
             .iter()
             .map(|(error, _)| *error)
             .fold(f64::MAX, f64::min);
-        let chosen = fits.into_iter().find(|(error, _)| *error * WORTH <= best);
-        if let Some((_, fit)) = chosen {
-            plain = fit;
-        }
-        plain
+        fits.into_iter()
+            .find(|(error, _)| *error * WORTH <= best)
+            .map_or_else(|| self.clone(), |(_, fit)| fit)
     }
 
     /// Typical distance of the ties' ends under this map, px.
@@ -173,12 +245,16 @@ impl FieldMap {
         let n = n_terms(order);
         let terms: Vec<Vec<f64>> = ties
             .iter()
-            .map(|tie| self.terms(tie.first, order))
+            .map(|tie| {
+                let mut terms = Vec::with_capacity(n);
+                self.terms(tie.first, order, &mut terms);
+                terms
+            })
             .collect();
         let offsets: Vec<[f64; 2]> = ties
             .iter()
             .map(|tie| {
-                let there = self.affine.apply(tie.first);
+                let there = self.apply(tie.first);
                 [tie.second[0] - there[0], tie.second[1] - there[1]]
             })
             .collect();
@@ -202,25 +278,15 @@ impl FieldMap {
                 normal[n * i + i] += 1e-3;
             }
             let inverse = inverse_spd(&normal, n)?;
-            let times = |v: &[f64]| -> Vec<f64> {
-                inverse
-                    .chunks_exact(n)
-                    .map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum())
-                    .collect()
-            };
-            let coefficients = right.each_ref().map(|right| times(right));
-            let map = Self {
-                order: Some(order),
-                coefficients,
-                ..self.clone()
-            };
+            let more = right.each_ref().map(|right| product(&inverse, right));
+            let map = self.plus(&more, order);
             let predicted: Vec<f64> = terms
                 .iter()
                 .zip(ties)
                 .zip(&weights)
                 .map(|((terms, tie), weight)| {
                     let leverage: f64 = weight
-                        * times(terms)
+                        * product(&inverse, terms)
                             .iter()
                             .zip(terms)
                             .map(|(a, b)| a * b)
@@ -238,6 +304,14 @@ impl FieldMap {
         }
         result
     }
+}
+
+/// A square matrix times a vector.
+fn product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
+    matrix
+        .chunks_exact(vector.len())
+        .map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum())
+        .collect()
 }
 
 /// Distance of two places.

@@ -42,6 +42,9 @@ const SEARCH_DIAMETER_PX: f64 = 6.0;
 const LEAST_CONTRAST: f64 = 1.35;
 /// Alignments of the search that are refined.
 const N_CANDIDATES: usize = 4;
+/// Orders of the polynomials that are tried on the images, and by how much the correlation must rise with each.
+const ORDERS: [usize; 3] = [1, 3, 5];
+const WORTH: f64 = 0.004;
 /// Rounds of pairing and mapping.
 const ROUNDS: usize = 3;
 /// Pairs from this probability on correct the map.
@@ -114,7 +117,7 @@ impl Alignment {
 pub enum View {
     /// The other field shows its place.
     Common,
-    /// The other field does not, or not half of it.
+    /// The other field does not, or not enough of it.
     Outside,
 }
 
@@ -154,19 +157,42 @@ pub fn match_fields(first: &Field<'_>, second: &Field<'_>) -> Matched {
         })
         .fold(0.0, f64::max);
     let peak = candidates.first().map_or(0.0, |candidate| candidate.peak);
+    let size = [first.size.height, first.size.width];
+    let small_size = [small_a.size.height, small_a.size.width];
     let best = candidates
         .iter()
         .take(N_CANDIDATES)
         .filter_map(|candidate: &Candidate| {
-            let rough = refine(&small_a, &small_b, candidate.affine)?;
-            let fine = refine(a, b, rough.enlarged(factor))?;
-            let agreement = agreement(a, b, |place| fine.apply(place));
-            Some((agreement, fine))
+            let start = FieldMap::new(candidate.affine, small_size);
+            let map = refine(&small_a, &small_b, &start, 1)?;
+            let agreement = agreement(&small_a, &small_b, |place| map.apply(place));
+            Some((agreement, map))
         })
         .max_by(|a, b| a.0.correlation.total_cmp(&b.0.correlation));
-    let size = [first.size.height, first.size.width];
+    let best = best.and_then(|(_, affine)| {
+        let mut best: Option<(Agreement, FieldMap)> = None;
+        let mut small = affine;
+        for order in ORDERS {
+            let Some(refined) = refine(&small_a, &small_b, &small, order) else {
+                break;
+            };
+            let Some(map) = refine(a, b, &refined.enlarged(factor, size), order) else {
+                break;
+            };
+            let agreement = agreement(a, b, |place| map.apply(place));
+            let before = best
+                .as_ref()
+                .map_or(f64::MIN, |(before, _)| before.correlation);
+            if agreement.correlation < before + WORTH {
+                break;
+            }
+            best = Some((agreement, map));
+            small = refined;
+        }
+        best
+    });
     let found = best.is_some() && peak >= LEAST_CONTRAST * mirrored_peak;
-    let Some((agreement_now, affine)) = best.filter(|_| found) else {
+    let Some((mut agreement_now, base)) = best.filter(|_| found) else {
         return Matched {
             alignment: Alignment {
                 found: false,
@@ -181,8 +207,7 @@ pub fn match_fields(first: &Field<'_>, second: &Field<'_>) -> Matched {
             views: [first, second].map(|field| vec![View::Outside; field.bodies.len()]),
         };
     };
-    let mut map = FieldMap::new(affine, size);
-    let mut agreement_now = agreement_now;
+    let mut map = base.clone();
     let mut round = 0;
     loop {
         let both = Both::new(first, second, [a, b], &map);
@@ -206,7 +231,7 @@ pub fn match_fields(first: &Field<'_>, second: &Field<'_>) -> Matched {
                     weight: pair.probability,
                 })
                 .collect();
-            map = map.corrected(&ties);
+            map = base.corrected(&ties);
             agreement_now = agreement(a, b, |place| map.apply(place));
             continue;
         }

@@ -4,10 +4,11 @@
 //! (the distance of their centres, how alike their shapes are, how alike the mean images are there) is distributed differently in the
 //! two cases, as in CellReg (Sheintuch et al. 2017), and the two distributions are learned from the data themselves:
 //!
-//! - *Another cell.* Where it lies has nothing to do with the first cell: as many lie at a place as the density of cells says. Its
-//!   likeness is that of cells far apart in the two fields, of which there are plenty in any data.
+//! - *Another cell.* How often one lies at a distance is what neighbours within each session show: as often as the density of cells says,
+//!   but hardly ever on top of each other. Its likeness is that of cells far apart in the two fields, of which there are plenty in any data.
 //! - *The same cell.* Its centre is scattered around the place by the errors of both sessions: Student's t in the plane, of a
-//!   width that is fitted. Its likeness is that of pairs that are most likely the same.
+//!   width that is fitted. Its likeness is that of pairs that are most likely the same. Some cells are found only in part in one of the
+//!   sessions: their centres are scattered more, and their shapes say nothing.
 //!
 //! Widths, likeness and the share of cells that have a partner are fitted by expectation and maximisation. The
 //! probability that two cells are the same takes into account that each has one partner at most: the sum over all one-to-one
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::cells::Both;
+use super::{cells::Both, field_map::distance};
 use crate::linalg::assignment::assign;
 
 /// Cells farther apart than so many diameters are not compared.
@@ -30,6 +31,17 @@ const FREEDOM: f64 = 4.0;
 /// Scatter to begin with, and the least one, in diameters.
 const FIRST_SCATTER: f64 = 0.12;
 const LEAST_SCATTER: f64 = 0.02;
+/// Scatter of cells that were found in part, in diameters.
+const PART_SCATTER: f64 = 0.2;
+/// Share of such cells to begin with, and the pairs that this belief counts as.
+const FIRST_PART: f64 = 0.1;
+const PART_PAIRS: f64 = 10.0;
+/// Bins of the distances of neighbours, in diameters.
+const NEIGHBOUR_BIN: f64 = 0.25;
+/// Pairs of neighbours at each distance that are thought to be there without any having been seen, and the least share of cells that
+/// lie anywhere: a change of depth brings up cells that do not mind those above.
+const PRIOR_NEIGHBOURS: f64 = 2.0;
+const LEAST_NEIGHBOURS: f64 = 0.1;
 /// Rounds of fitting.
 const ROUNDS: usize = 25;
 /// What is thought to be known beforehand counts as much as this many pairs.
@@ -65,6 +77,8 @@ pub struct PairModel {
     pub shared_share: f64,
     /// Scatter of the centres of the same cell in each direction, px.
     pub scatter_px: f64,
+    /// Share of them that were found only in part in one of the sessions.
+    pub part_share: f64,
     /// Shape of the same cell, and of different ones.
     pub shape: [Normal; 2],
     /// Likeness of the images of the same cell, and of different ones.
@@ -115,6 +129,58 @@ fn logit(share: f64) -> f64 {
 
 fn fisher(correlation: f64) -> f64 {
     correlation.clamp(-0.97, 0.97).atanh()
+}
+
+/// How often two different cells of one session lie at a distance, relative to cells that do not mind each other.
+struct Neighbours {
+    bin_px: f64,
+    shares: Vec<f64>,
+}
+
+impl Neighbours {
+    fn new(both: &Both<'_>, diameter: f64) -> Self {
+        let bin_px = NEIGHBOUR_BIN * diameter;
+        let n_bins = (REACH_DIAMETERS / NEIGHBOUR_BIN).ceil() as usize + 1;
+        let (mut seen, mut expected) = (vec![0.0; n_bins], vec![0.0; n_bins]);
+        for cells in &both.cells {
+            let centres: Vec<[f64; 2]> = cells
+                .iter()
+                .filter(|cell| cell.in_view)
+                .map(|cell| cell.centre)
+                .collect();
+            for (k, a) in centres.iter().enumerate() {
+                for b in &centres[..k] {
+                    let bin = (distance(*a, *b) / bin_px) as usize;
+                    if bin < n_bins {
+                        seen[bin] += 1.0;
+                    }
+                }
+            }
+            let n = centres.len() as f64;
+            let pairs_per_px = n * n / 2.0 / both.common_px.max(1) as f64;
+            for (bin, expected) in expected.iter_mut().enumerate() {
+                let ring = (2 * bin + 1) as f64 * bin_px * bin_px * std::f64::consts::PI;
+                *expected += pairs_per_px * ring;
+            }
+        }
+        let share = |(seen, expected): (&f64, &f64)| {
+            let share = (seen + PRIOR_NEIGHBOURS) / (expected + PRIOR_NEIGHBOURS);
+            share.clamp(LEAST_NEIGHBOURS, 1.0)
+        };
+        Self {
+            bin_px,
+            shares: seen.iter().zip(&expected).map(share).collect(),
+        }
+    }
+
+    /// By straight lines between the middles of the bins.
+    fn at(&self, distance_px: f64) -> f64 {
+        let place = (distance_px / self.bin_px - 0.5).max(0.0);
+        let last = self.shares.len() - 1;
+        let (left, right) = ((place as usize).min(last), (place as usize + 1).min(last));
+        let part = (place - left as f64).clamp(0.0, 1.0);
+        self.shares[left] + part * (self.shares[right] - self.shares[left])
+    }
 }
 
 /// All pairs of near cells with their probabilities, and what was learned.
@@ -179,54 +245,68 @@ pub fn weigh(both: &Both<'_>, diameter: f64) -> (Vec<Pair>, PairModel) {
     let mut model = PairModel {
         shared_share: 0.5,
         scatter_px: FIRST_SCATTER * diameter,
+        part_share: FIRST_PART,
         shape: [prior_shape[0], of_far(shape, prior_shape[1])],
         likeness: [prior_likeness[0], of_far(likeness, prior_likeness[1])],
     };
     // Of one cell another is as likely to be near as cells are dense.
     let density = n_second as f64 / (both.common_px.max(1) as f64);
+    let neighbours = Neighbours::new(both, diameter);
     let smaller = in_view[0].len().min(n_second) as f64;
     let of_first = smaller / (in_view[0].len().max(1) as f64);
     for _ in 0..ROUNDS {
         // The share of the first field's cells that have a partner.
         let share = model.shared_share * of_first;
-        let weights: Vec<f64> = pairs
+        let part_scatter = PART_SCATTER * diameter;
+        // The odds of each pair, and how likely both cells were found whole if they are the same.
+        let (weights, whole): (Vec<f64>, Vec<f64>) = pairs
             .iter()
             .map(|pair| {
                 let scatter = model.scatter_px;
                 let z = (pair.distance_px / scatter).powi(2) / FREEDOM;
                 let near = (1.0 + z).powf(-(FREEDOM / 2.0 + 1.0))
                     / (std::f64::consts::TAU * scatter * scatter);
-                let evidence =
-                    evidence(&model.shape, shape(pair)) + evidence(&model.likeness, likeness(pair));
-                share / (1.0 - share) * near / density * evidence.exp()
+                let whole =
+                    (1.0 - model.part_share) * near * evidence(&model.shape, shape(pair)).exp();
+                let z = (pair.distance_px / part_scatter).powi(2);
+                let part = model.part_share * (-0.5 * z).exp()
+                    / (std::f64::consts::TAU * part_scatter * part_scatter);
+                let alike = evidence(&model.likeness, likeness(pair)).exp();
+                let others = density * neighbours.at(pair.distance_px);
+                let odds = share / (1.0 - share) * (whole + part) * alike / others;
+                (odds, whole / (whole + part).max(f64::MIN_POSITIVE))
             })
-            .collect();
+            .unzip();
         let probabilities = marginals(&pairs, &weights);
         for (pair, probability) in pairs.iter_mut().zip(probabilities) {
             pair.probability = probability;
         }
         let total: f64 = pairs.iter().map(|pair| pair.probability).sum();
+        let of_whole: Vec<f64> = pairs
+            .iter()
+            .zip(&whole)
+            .map(|(pair, whole)| pair.probability * whole)
+            .collect();
+        let total_whole: f64 = of_whole.iter().sum();
         // Of a t distribution, what is far out weighs less.
         let squares: f64 = pairs
             .iter()
-            .map(|pair| {
+            .zip(&of_whole)
+            .map(|(pair, probability)| {
                 let r2 = pair.distance_px.powi(2);
                 let weight = (FREEDOM + 2.0) / (FREEDOM + r2 / model.scatter_px.powi(2));
-                pair.probability * weight * r2
+                probability * weight * r2
             })
             .sum();
         let before = FIRST_SCATTER * diameter;
         let variance =
-            (squares + PRIOR_PAIRS * 2.0 * before * before) / (2.0 * (total + PRIOR_PAIRS));
+            (squares + PRIOR_PAIRS * 2.0 * before * before) / (2.0 * (total_whole + PRIOR_PAIRS));
         model.scatter_px = variance.sqrt().max(LEAST_SCATTER * diameter);
-        let by_probability = |value: fn(&Pair) -> f64, prior: Normal| {
-            Normal::fit(
-                pairs.iter().map(|pair| (value(pair), pair.probability)),
-                prior,
-            )
-        };
-        model.shape[0] = by_probability(shape, prior_shape[0]);
-        model.likeness[0] = by_probability(likeness, prior_likeness[0]);
+        model.part_share = (total - total_whole + PART_PAIRS * FIRST_PART) / (total + PART_PAIRS);
+        let shapes = pairs.iter().map(shape).zip(of_whole.iter().copied());
+        model.shape[0] = Normal::fit(shapes, prior_shape[0]);
+        let likenesses = pairs.iter().map(|pair| (likeness(pair), pair.probability));
+        model.likeness[0] = Normal::fit(likenesses, prior_likeness[0]);
         // One pair that is thought to be there and one that is not keep the share away from 0 and 1.
         model.shared_share = (total + 1.0) / (smaller + 2.0);
         model.shared_share = model.shared_share.clamp(0.01, 0.99);

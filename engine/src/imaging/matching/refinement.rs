@@ -1,10 +1,11 @@
 //! An alignment made exact on the images themselves: Gauss–Newton on the squared difference of the landmark images (Lucas and Kanade
-//! 1981), over all affine maps.
+//! 1981), over all polynomials of an order.
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
-    affine::Affine,
+    field_map::{FieldMap, n_terms},
     landmarks::{Landmarks, sample},
 };
 use crate::{imaging::morphology::ImageSize, linalg::solve_spd};
@@ -12,6 +13,8 @@ use crate::{imaging::morphology::ImageSize, linalg::solve_spd};
 const MOST_STEPS: usize = 40;
 /// A step that moves no place by more ends the search, px.
 const SMALLEST_STEP_PX: f64 = 0.01;
+/// Added to the diagonal, relative to its sum: terms of which the images say nothing stay as they are.
+const STIFFNESS: f64 = 1e-6;
 /// Least share of the first field that must be seen in the second.
 const LEAST_OVERLAP: f64 = 0.1;
 
@@ -52,80 +55,146 @@ pub fn agreement(
     }
 }
 
-/// The affine map near `start` under which the images differ least; `None` when the search leaves the field.
-pub fn refine(first: &Landmarks, second: &Landmarks, start: Affine) -> Option<Affine> {
+/// The polynomial of an order, near `start`, under which the images differ least; `None` when the search leaves the field.
+pub fn refine(
+    first: &Landmarks,
+    second: &Landmarks,
+    start: &FieldMap,
+    order: usize,
+) -> Option<FieldMap> {
     let gradients = second
         .images
         .each_ref()
         .map(|image| gradient(image, second.size));
-    let ImageSize { height, width } = first.size;
-    let centre = [height, width].map(|n| (n as f64 - 1.0) / 2.0);
-    let half = height.max(width) as f64 / 2.0;
-    let mut affine = start;
+    let n_pixels = first.size.height * first.size.width;
+    let n = n_terms(order);
+    let mut map = start.clone();
     for _ in 0..MOST_STEPS {
-        let (mut normal, mut right) = ([0.0f64; 36], [0.0f64; 6]);
-        let mut n = 0usize;
-        for at in 0..height * width {
-            let here = place(at, first.size);
-            let there = affine.apply(here);
-            let basis = [
-                1.0,
-                (here[0] - centre[0]) / half,
-                (here[1] - centre[1]) / half,
-            ];
-            for k in 0..2 {
-                let Some(b) = sample(&second.images[k], second.size, there) else {
-                    break;
-                };
-                n += 1;
-                let difference = f64::from(first.images[k][at] - b);
-                let slope = gradients[k]
-                    .each_ref()
-                    .map(|g| f64::from(sample(g, second.size, there).unwrap_or(0.0)));
-                let mut row = [0.0; 6];
-                for axis in 0..2 {
-                    for (j, basis) in basis.iter().enumerate() {
-                        row[3 * axis + j] = slope[axis] * basis;
+        // Rows are added up in parallel, then in their order, so that the sum does not depend on the number of threads.
+        let sums: Vec<Sums> = (0..first.size.height)
+            .into_par_iter()
+            .map(|y| {
+                let mut sums = Sums::new(n);
+                let mut terms = Vec::with_capacity(n);
+                for x in 0..first.size.width {
+                    let here = [y as f64, x as f64];
+                    let at = y * first.size.width + x;
+                    let there = map.apply(here);
+                    // Squares and products of the slopes, and what they say of the difference.
+                    let (mut squares, mut pull) = ([0.0f64; 3], [0.0f64; 2]);
+                    let mut seen = false;
+                    for k in 0..2 {
+                        let Some(b) = sample(&second.images[k], second.size, there) else {
+                            break;
+                        };
+                        seen = true;
+                        let difference = f64::from(first.images[k][at] - b);
+                        let [down, right] = gradients[k]
+                            .each_ref()
+                            .map(|g| f64::from(sample(g, second.size, there).unwrap_or(0.0)));
+                        squares[0] += down * down;
+                        squares[1] += down * right;
+                        squares[2] += right * right;
+                        pull[0] += down * difference;
+                        pull[1] += right * difference;
+                    }
+                    if seen {
+                        map.terms(here, order, &mut terms);
+                        sums.add(&terms, squares, pull);
                     }
                 }
-                for i in 0..6 {
-                    right[i] += row[i] * difference;
-                    for j in 0..=i {
-                        normal[6 * i + j] += row[i] * row[j];
-                    }
-                }
-            }
+                sums
+            })
+            .collect();
+        let mut total = Sums::new(n);
+        for sums in &sums {
+            total.join(sums);
         }
-        if (n as f64) < LEAST_OVERLAP * 2.0 * (height * width) as f64 {
+        if (total.n_pixels as f64) < LEAST_OVERLAP * n_pixels as f64 {
             return None;
         }
-        for i in 0..6 {
-            for j in 0..i {
-                normal[6 * j + i] = normal[6 * i + j];
-            }
+        let step = total.solve()?;
+        let size = step.iter().flatten().map(|part| part.abs()).sum::<f64>();
+        map = map.plus(&step, order);
+        if !size.is_finite() {
+            return None;
         }
-        let trace: f64 = (0..6).map(|i| normal[7 * i]).sum();
-        for i in 0..6 {
-            normal[7 * i] += 1e-6 * trace + f64::MIN_POSITIVE;
-        }
-        let step = solve_spd(&normal, 6, &right, 1)?;
-        for axis in 0..2 {
-            let [shift, by_y, by_x] = [step[3 * axis], step[3 * axis + 1], step[3 * axis + 2]];
-            let row = &mut affine.0[axis];
-            row[0] += by_y / half;
-            row[1] += by_x / half;
-            row[2] += shift - (by_y * centre[0] + by_x * centre[1]) / half;
-        }
-        if step.iter().all(|part| part.abs() < SMALLEST_STEP_PX) {
+        if size < SMALLEST_STEP_PX {
             break;
         }
     }
-    affine
-        .0
-        .iter()
-        .flatten()
-        .all(|v| v.is_finite())
-        .then_some(affine)
+    Some(map)
+}
+
+/// The normal equations of a step: blocks of the matrix for y with y, y with x and x with x, lower triangles.
+struct Sums {
+    n: usize,
+    n_pixels: usize,
+    blocks: [Vec<f64>; 3],
+    right: [Vec<f64>; 2],
+}
+
+impl Sums {
+    fn new(n: usize) -> Self {
+        let triangle = n * (n + 1) / 2;
+        Self {
+            n,
+            n_pixels: 0,
+            blocks: [0; 3].map(|_| vec![0.0; triangle]),
+            right: [0; 2].map(|_| vec![0.0; n]),
+        }
+    }
+
+    fn add(&mut self, terms: &[f64], squares: [f64; 3], pull: [f64; 2]) {
+        self.n_pixels += 1;
+        for (right, pull) in self.right.iter_mut().zip(pull) {
+            for (sum, term) in right.iter_mut().zip(terms) {
+                *sum += pull * term;
+            }
+        }
+        let mut at = 0;
+        for (i, a) in terms.iter().enumerate() {
+            for b in &terms[..=i] {
+                let product = a * b;
+                for (block, square) in self.blocks.iter_mut().zip(squares) {
+                    block[at] += square * product;
+                }
+                at += 1;
+            }
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.n_pixels += other.n_pixels;
+        let pairs = self.blocks.iter_mut().zip(&other.blocks);
+        for (own, other) in pairs.chain(self.right.iter_mut().zip(&other.right)) {
+            for (own, other) in own.iter_mut().zip(other) {
+                *own += other;
+            }
+        }
+    }
+
+    /// The step of each coefficient, for y and for x.
+    fn solve(&self) -> Option<[Vec<f64>; 2]> {
+        let n = self.n;
+        let mut matrix = vec![0.0; 4 * n * n];
+        for i in 0..n {
+            for j in 0..n {
+                let at = i.max(j) * (i.max(j) + 1) / 2 + i.min(j);
+                let [yy, yx, xx] = self.blocks.each_ref().map(|block| block[at]);
+                matrix[2 * n * i + j] = yy;
+                matrix[2 * n * i + n + j] = yx;
+                matrix[2 * n * (n + i) + j] = yx;
+                matrix[2 * n * (n + i) + n + j] = xx;
+            }
+        }
+        let trace: f64 = (0..2 * n).map(|i| matrix[(2 * n + 1) * i]).sum();
+        for i in 0..2 * n {
+            matrix[(2 * n + 1) * i] += STIFFNESS * trace + f64::MIN_POSITIVE;
+        }
+        let step = solve_spd(&matrix, 2 * n, &self.right.concat(), 1)?;
+        Some([step[..n].to_vec(), step[n..].to_vec()])
+    }
 }
 
 /// Row and column of a pixel.
