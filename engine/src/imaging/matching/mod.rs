@@ -145,114 +145,117 @@ pub fn match_fields(first: &Field<'_>, second: &Field<'_>) -> Matched {
     }
     let diameter = diameter(&[first, second]);
     let landmarks = [first, second].map(|field| Landmarks::new(field, diameter));
-    let [a, b] = &landmarks;
-    let factor = ((diameter / SEARCH_DIAMETER_PX).round() as usize).max(1);
-    let (small_a, small_b) = (a.reduced(factor), b.reduced(factor));
-    let candidates = coarse::search(&small_a, &small_b);
-    let mirrored_peak = [true, false]
-        .iter()
-        .filter_map(|&upside_down| {
-            let found = coarse::search(&small_a, &small_b.mirrored(upside_down));
-            found.first().map(|candidate| candidate.peak)
-        })
-        .fold(0.0, f64::max);
-    let peak = candidates.first().map_or(0.0, |candidate| candidate.peak);
-    let size = [first.size.height, first.size.width];
-    let small_size = [small_a.size.height, small_a.size.width];
-    let best = candidates
-        .iter()
-        .take(N_CANDIDATES)
-        .filter_map(|candidate: &Candidate| {
-            let start = FieldMap::new(candidate.affine, small_size);
-            let map = refine(&small_a, &small_b, &start, 1)?;
-            let agreement = agreement(&small_a, &small_b, |place| map.apply(place));
-            Some((agreement, map))
-        })
-        .max_by(|a, b| a.0.correlation.total_cmp(&b.0.correlation));
-    let best = best.and_then(|(_, affine)| {
-        let mut best: Option<(Agreement, FieldMap)> = None;
-        let mut small = affine;
-        for order in ORDERS {
-            let Some(refined) = refine(&small_a, &small_b, &small, order) else {
-                break;
-            };
-            let Some(map) = refine(a, b, &refined.enlarged(factor, size), order) else {
-                break;
-            };
-            let agreement = agreement(a, b, |place| map.apply(place));
-            let before = best
-                .as_ref()
-                .map_or(f64::MIN, |(before, _)| before.correlation);
-            if agreement.correlation < before + WORTH {
-                break;
-            }
-            best = Some((agreement, map));
-            small = refined;
-        }
-        best
-    });
-    let found = best.is_some() && peak >= LEAST_CONTRAST * mirrored_peak;
-    let Some((mut agreement_now, base)) = best.filter(|_| found) else {
+    let mut alignment = align(&landmarks, diameter);
+    if !alignment.found {
         return Matched {
-            alignment: Alignment {
-                found: false,
-                map: FieldMap::new(Affine::IDENTITY, size),
-                agreement: Agreement::default(),
-                peak,
-                mirrored_peak,
-            },
+            alignment,
             pairs: Vec::new(),
             weighed: Vec::new(),
             model: None,
             views: [first, second].map(|field| vec![View::Outside; field.bodies.len()]),
         };
+    }
+    let [a, b] = &landmarks;
+    let base = alignment.map.clone();
+    for _ in 1..ROUNDS {
+        let both = Both::new(first, second, [a, b], &alignment.map);
+        let ties = ties(&both, &pairing::weigh(&both, diameter).0);
+        let map = base.corrected(&ties);
+        alignment.map = map;
+    }
+    let map = &alignment.map;
+    alignment.agreement = agreement(a, b, |place| map.apply(place));
+    let both = Both::new(first, second, [a, b], map);
+    let (weighed, model) = pairing::weigh(&both, diameter);
+    let views = both.cells.each_ref().map(|cells| {
+        let view = |seen| if seen { View::Common } else { View::Outside };
+        cells.iter().map(|cell| view(cell.in_view)).collect()
+    });
+    Matched {
+        pairs: pairing::choose(&weighed),
+        weighed,
+        model: Some(model),
+        views,
+        alignment,
+    }
+}
+
+/// How two fields lie to each other, from their images.
+fn align(landmarks: &[Landmarks; 2], diameter: f64) -> Alignment {
+    let factor = ((diameter / SEARCH_DIAMETER_PX).round() as usize).max(1);
+    let small = landmarks.each_ref().map(|field| field.reduced(factor));
+    let candidates = coarse::search(&small[0], &small[1]);
+    let highest = |candidates: &[Candidate]| candidates.first().map_or(0.0, |best| best.peak);
+    let peak = highest(&candidates);
+    let mirrored_peak = [true, false]
+        .map(|upside_down| highest(&coarse::search(&small[0], &small[1].mirrored(upside_down))))
+        .into_iter()
+        .fold(0.0, f64::max);
+    let size = |field: &Landmarks| [field.size.height, field.size.width];
+    let mut alignment = Alignment {
+        found: false,
+        map: FieldMap::new(Affine::IDENTITY, size(&landmarks[0])),
+        agreement: Agreement::default(),
+        peak,
+        mirrored_peak,
     };
-    let mut map = base.clone();
-    let mut round = 0;
-    loop {
-        let both = Both::new(first, second, [a, b], &map);
-        let (weighed, model) = pairing::weigh(&both, diameter);
-        round += 1;
-        if round < ROUNDS {
-            let ties: Vec<Tie> = weighed
-                .iter()
-                .filter(|pair| pair.probability >= TIE_PROBABILITY)
-                .map(|pair| {
-                    (
-                        pair,
-                        &both.cells[0][pair.first],
-                        &both.cells[1][pair.second],
-                    )
-                })
-                .filter(|(_, a, b)| a.whole && b.whole)
-                .map(|(pair, a, b)| Tie {
-                    first: a.centre,
-                    second: b.centre,
-                    weight: pair.probability,
-                })
-                .collect();
-            map = base.corrected(&ties);
-            agreement_now = agreement(a, b, |place| map.apply(place));
-            continue;
-        }
-        let views = both.cells.each_ref().map(|cells| {
-            let view = |seen| if seen { View::Common } else { View::Outside };
-            cells.iter().map(|cell| view(cell.in_view)).collect()
+    if peak < LEAST_CONTRAST * mirrored_peak {
+        return alignment;
+    }
+    let judged = |fields: &[Landmarks; 2], map: FieldMap| {
+        let agreement = agreement(&fields[0], &fields[1], |place| map.apply(place));
+        (agreement, map)
+    };
+    let affine = candidates
+        .iter()
+        .take(N_CANDIDATES)
+        .filter_map(|candidate| {
+            let start = FieldMap::new(candidate.affine, size(&small[0]));
+            let map = refine(&small[0], &small[1], &start, 1)?;
+            Some(judged(&small, map))
+        })
+        // A small overlap agrees more by chance.
+        .max_by(|(a, _), (b, _)| a.weight().total_cmp(&b.weight()));
+    let Some((_, mut coarse)) = affine else {
+        return alignment;
+    };
+    for order in ORDERS {
+        let refined = refine(&small[0], &small[1], &coarse, order).and_then(|map| {
+            let start = map.enlarged(factor, size(&landmarks[0]));
+            let fine = refine(&landmarks[0], &landmarks[1], &start, order)?;
+            Some((map, judged(landmarks, fine)))
         });
-        return Matched {
-            pairs: pairing::choose(&weighed),
-            weighed,
-            model: Some(model),
-            views,
-            alignment: Alignment {
-                found: true,
-                map,
-                agreement: agreement_now,
-                peak,
-                mirrored_peak,
-            },
+        let Some((map, (agreement, fine))) = refined else {
+            break;
+        };
+        if agreement.correlation < alignment.agreement.correlation + WORTH {
+            break;
+        }
+        coarse = map;
+        alignment = Alignment {
+            found: true,
+            map: fine,
+            agreement,
+            ..alignment
         };
     }
+    alignment
+}
+
+/// Centres of cells that are most likely the same, where both are wholly in view.
+fn ties(both: &Both<'_>, weighed: &[Pair]) -> Vec<Tie> {
+    weighed
+        .iter()
+        .filter(|pair| pair.probability >= TIE_PROBABILITY)
+        .filter_map(|pair| {
+            let (a, b) = (&both.cells[0][pair.first], &both.cells[1][pair.second]);
+            (a.whole && b.whole).then_some(Tie {
+                first: a.centre,
+                second: b.centre,
+                weight: pair.probability,
+            })
+        })
+        .collect()
 }
 
 /// Median diameter of the cells of both fields, px.

@@ -32,7 +32,7 @@ const FREEDOM: f64 = 4.0;
 const FIRST_SCATTER: f64 = 0.12;
 const LEAST_SCATTER: f64 = 0.02;
 /// Scatter of cells that were found in part, in diameters.
-const PART_SCATTER: f64 = 0.2;
+const PART_SCATTER: f64 = 0.13;
 /// Share of such cells to begin with, and the pairs that this belief counts as.
 const FIRST_PART: f64 = 0.1;
 const PART_PAIRS: f64 = 10.0;

@@ -27,6 +27,13 @@ pub struct Agreement {
     pub overlap: f64,
 }
 
+impl Agreement {
+    /// Correlation in units of what chance gives in an overlap of this size, up to a factor.
+    pub fn weight(&self) -> f64 {
+        self.correlation * self.overlap.sqrt()
+    }
+}
+
 /// Agreement under any map of places.
 pub fn agreement(
     first: &Landmarks,
