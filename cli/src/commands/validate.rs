@@ -138,6 +138,26 @@ fn score_matching(result: &Path, truth: &Path) -> Outcome<SessionScore> {
     });
     let [first, second] = folders;
     let (first, second) = (first?, second?);
+    for (folder, truth) in [(&first, &first_truth), (&second, &second_truth)] {
+        let info = &folder.info;
+        let found = [info.n_planes, info.height, info.width];
+        let expected = [truth.n_planes(), truth.height, truth.width];
+        if found != expected {
+            let text = |[planes, rows, columns]: [usize; 3]| {
+                format!("{planes} planes of {rows} × {columns} pixels")
+            };
+            return Err(Failure::new(
+                ExitCode::Input,
+                format!(
+                    "`{}` has {}, the movie that was simulated {}",
+                    folder.path.display(),
+                    text(found),
+                    text(expected)
+                ),
+            )
+            .hint("give the truth of the second session whose result was matched"));
+        }
+    }
     let rows = read_matches(&result.join("matches.csv"))?;
     let scores = (0..first_truth.n_planes())
         .map(|plane| {

@@ -25,24 +25,6 @@ impl Affine {
         self.0.map(|row| row[0] * y + row[1] * x + row[2])
     }
 
-    /// The same map between images whose pixels are `factor` times as small: block means taken back.
-    pub fn enlarged(&self, factor: usize) -> Self {
-        let (factor, offset) = (factor as f64, (factor as f64 - 1.0) / 2.0);
-        Self(self.0.map(|row| {
-            let shift = factor * row[2] + offset - (row[0] + row[1]) * offset;
-            [row[0], row[1], shift]
-        }))
-    }
-
-    /// The same map between images whose pixels are `factor` times as large.
-    pub fn reduced(&self, factor: usize) -> Self {
-        let (factor, offset) = (factor as f64, (factor as f64 - 1.0) / 2.0);
-        Self(self.0.map(|row| {
-            let shift = (row[2] - offset + (row[0] + row[1]) * offset) / factor;
-            [row[0], row[1], shift]
-        }))
-    }
-
     /// Area of the image of a unit square.
     pub fn determinant(&self) -> f64 {
         self.0[0][0] * self.0[1][1] - self.0[0][1] * self.0[1][0]
@@ -73,21 +55,5 @@ mod tests {
         assert!((y - 6.0 - 0.3f64.sin()).abs() < 1e-12);
         assert!((turn.rotation() - 0.3).abs() < 1e-12);
         assert!((turn.scale() - 1.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_map_of_reduced_images_is_that_of_the_pixels_centres() {
-        let full = Affine::turn(-0.1, [40.0, 30.0], [3.0, 4.5]);
-        let reduced = full.reduced(3);
-        // The middle of the block of reduced pixel (2, 5) is full pixel (7, 16).
-        let [y, x] = reduced.apply([2.0, 5.0]).map(|at| 3.0 * at + 1.0);
-        let expected = full.apply([7.0, 16.0]);
-        assert!((y - expected[0]).abs() < 1e-9 && (x - expected[1]).abs() < 1e-9);
-        let back = reduced.enlarged(3);
-        for (row, again) in full.0.iter().zip(back.0) {
-            for (a, b) in row.iter().zip(again) {
-                assert!((a - b).abs() < 1e-9);
-            }
-        }
     }
 }

@@ -211,3 +211,58 @@ fn transposed(values: &[Complex32], rows: usize, columns: usize) -> Vec<Complex3
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{field_map::distance, scene::Scene};
+    use super::*;
+
+    #[test]
+    fn a_shift_and_a_turn_are_found_to_within_a_step() {
+        let scene = Scene::new(1, 100.0, 40);
+        // The fields need not have the same size.
+        let sizes = [(100, 90), (88, 104)].map(|(height, width)| ImageSize { height, width });
+        let truth = Affine::turn(4.6f64.to_radians(), [50.0, 45.0], [9.0, -13.0]);
+        // The second frame looks at the scene where the first one does after the map.
+        let back = Affine::turn(-4.6f64.to_radians(), [59.0, 32.0], [-9.0, 13.0]);
+        let first = scene.seen(sizes[0], |place| place, |_| true);
+        let second = scene.seen(sizes[1], |place| back.apply(place), |_| true);
+        let [a, b] = [&first, &second].map(|seen| Landmarks::new(&seen.field(), 10.0));
+        let found = search(&a, &b);
+        let mirrored = search(&a, &b.mirrored(true))[0].peak;
+        assert!(
+            found[0].peak > 2.0 * mirrored,
+            "{} {mirrored}",
+            found[0].peak
+        );
+        for place in [[20.0, 20.0], [80.0, 70.0]] {
+            let error = distance(found[0].affine.apply(place), truth.apply(place));
+            // Half a degree at 40 px from the middle, and half a pixel.
+            assert!(error < 1.0, "{error} px at {place:?}");
+        }
+    }
+
+    #[test]
+    fn fields_of_one_value_have_no_peak() {
+        let size = ImageSize {
+            height: 7,
+            width: 5,
+        };
+        let mean = [3.0; 35];
+        let field = super::super::Field {
+            size,
+            mean: &mean,
+            bodies: &[],
+        };
+        let flat = Landmarks::new(&field, 10.0);
+        assert!(search(&flat, &flat).iter().all(|found| found.peak == 0.0));
+    }
+
+    #[test]
+    fn lengths_of_transforms_have_small_factors() {
+        assert_eq!(
+            [1, 7, 11, 31, 127, 256].map(smooth_number),
+            [1, 8, 12, 32, 128, 256]
+        );
+    }
+}

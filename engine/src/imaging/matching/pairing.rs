@@ -402,3 +402,94 @@ pub fn choose(pairs: &[Pair]) -> Vec<Pair> {
     chosen.sort_by_key(|pair| (pair.first, pair.second));
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(first: usize, second: usize, probability: f64) -> Pair {
+        Pair {
+            first,
+            second,
+            iou: 0.0,
+            distance_px: 0.0,
+            shape_iou: 0.0,
+            likeness: 0.0,
+            probability,
+        }
+    }
+
+    /// Probabilities by going through all pairings.
+    fn by_trying_all(pairs: &[Pair], weights: &[f64]) -> Vec<f64> {
+        let (mut sums, mut total) = (vec![0.0; pairs.len()], 0.0);
+        for choice in 0..1u32 << pairs.len() {
+            let chosen: Vec<usize> = (0..pairs.len()).filter(|k| choice >> k & 1 == 1).collect();
+            let clash = chosen.iter().any(|&a| {
+                chosen.iter().any(|&b| {
+                    a < b
+                        && (pairs[a].first == pairs[b].first || pairs[a].second == pairs[b].second)
+                })
+            });
+            if !clash {
+                let weight: f64 = chosen.iter().map(|&k| weights[k]).product();
+                total += weight;
+                chosen.iter().for_each(|&k| sums[k] += weight);
+            }
+        }
+        sums.iter().map(|sum| sum / total).collect()
+    }
+
+    #[test]
+    fn probabilities_are_sums_over_all_pairings() {
+        // A chain, as cells in a row give: propagation is exact without loops.
+        let pairs = [(0, 0), (0, 1), (1, 1), (1, 2), (5, 7)].map(|(a, b)| pair(a, b, 0.0));
+        let weights = [3.0, 20.0, 1000.0, 0.1, 0.5];
+        let found = marginals(&pairs, &weights);
+        for (found, expected) in found.iter().zip(by_trying_all(&pairs, &weights)) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+        // The second cell of the second field belongs to another, so the first one's is the first.
+        assert!(found[0] > 0.7 && found[1] < 0.1);
+        // With a loop it is close.
+        let pairs = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(a, b)| pair(a, b, 0.0));
+        let weights = [50.0, 2.0, 1.0, 40.0];
+        let found = marginals(&pairs, &weights);
+        for (found, expected) in found.iter().zip(by_trying_all(&pairs, &weights)) {
+            assert!((found - expected).abs() < 0.02, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn each_cell_is_in_one_pair_at_most_and_doubtful_ones_in_none() {
+        let pairs = [
+            pair(0, 0, 0.6),
+            pair(0, 1, 0.55),
+            pair(1, 0, 0.5),
+            pair(2, 2, 0.49),
+            pair(3, 3, 0.9),
+        ];
+        let chosen: Vec<(usize, usize)> = choose(&pairs)
+            .iter()
+            .map(|pair| (pair.first, pair.second))
+            .collect();
+        // 0.55 and 0.5 together are more than 0.6 alone.
+        assert_eq!(chosen, [(0, 1), (1, 0), (3, 3)]);
+        assert!(choose(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_more_alike_than_the_same_cell_speaks_no_less_for_it() {
+        let same = Normal {
+            mean: 2.0,
+            deviation: 0.5,
+        };
+        let other = Normal {
+            mean: 1.0,
+            deviation: 1.0,
+        };
+        let at = |value| evidence(&[same, other], value);
+        assert!(at(2.0) > 0.0 && at(0.0) < 0.0);
+        assert_eq!(at(4.0), at(2.0));
+        assert!(at(-50.0) >= -MOST_EVIDENCE);
+    }
+}

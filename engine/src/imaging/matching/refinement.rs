@@ -32,6 +32,11 @@ impl Agreement {
     pub fn weight(&self) -> f64 {
         self.correlation * self.overlap.sqrt()
     }
+
+    /// Share of the variance that the one field does not explain of the other.
+    pub fn unexplained(&self) -> f64 {
+        (1.0 - self.correlation * self.correlation).max(1e-9)
+    }
 }
 
 /// Agreement under any map of places.
@@ -228,4 +233,79 @@ fn gradient(image: &[f32], size: ImageSize) -> [Vec<f32>; 2] {
             .collect()
     };
     [slope(false), slope(true)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Affine, field_map::distance, scene::Scene};
+    use super::*;
+
+    const SIZE: ImageSize = ImageSize {
+        height: 96,
+        width: 110,
+    };
+
+    /// Largest error of a map at places all over the field.
+    fn worst(map: &FieldMap, truth: impl Fn([f64; 2]) -> [f64; 2]) -> f64 {
+        let places = (0..25).map(|k| [10 + k / 5 * 19, 10 + k % 5 * 22].map(|p| p as f64));
+        places
+            .map(|place| distance(map.apply(place), truth(place)))
+            .fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn a_rough_alignment_becomes_exact() {
+        let scene = Scene::new(2, 110.0, 40);
+        let truth = Affine([[1.01, 0.03, -4.0], [-0.02, 0.99, 3.0]]);
+        let [[a, b, c], [d, e, f]] = truth.0;
+        let n = truth.determinant();
+        let inverse = |[y, x]: [f64; 2]| {
+            let (y, x) = (y - c, x - f);
+            [(e * y - b * x) / n, (a * x - d * y) / n]
+        };
+        let first = scene.seen(SIZE, |place| place, |_| true);
+        let second = scene.seen(SIZE, inverse, |_| true);
+        let [a, b] = [&first, &second].map(|seen| Landmarks::new(&seen.field(), 10.0));
+        let start = FieldMap::new(
+            Affine::turn(0.03, [48.0, 55.0], [-2.5, 1.0]),
+            [SIZE.height, SIZE.width],
+        );
+        let map = refine(&a, &b, &start, 1).unwrap();
+        assert!(worst(&map, |p| truth.apply(p)) < 0.1);
+        let good = agreement(&a, &b, |place| map.apply(place));
+        let rough = agreement(&a, &b, |place| start.apply(place));
+        assert!(
+            good.correlation > 0.99 && rough.correlation < 0.98,
+            "{good:?} {rough:?}"
+        );
+        assert!((0.85..1.0).contains(&good.overlap), "{}", good.overlap);
+    }
+
+    #[test]
+    fn a_bent_field_needs_more_terms() {
+        let scene = Scene::new(3, 110.0, 40);
+        // The second frame's place of a scene's place; it is inverted step by step.
+        let bend = |[y, x]: [f64; 2]| {
+            let (u, v) = ((y - 47.5) / 55.0, (x - 54.5) / 55.0);
+            [2.0 + 2.0 * u * v, 1.0 - 2.5 * v * v]
+        };
+        let truth = |place: [f64; 2]| {
+            let [dy, dx] = bend(place);
+            [place[0] + dy, place[1] + dx]
+        };
+        let inverse = |there: [f64; 2]| {
+            (0..50).fold(there, |place, _| {
+                let [dy, dx] = bend(place);
+                [there[0] - dy, there[1] - dx]
+            })
+        };
+        let first = scene.seen(SIZE, |place| place, |_| true);
+        let second = scene.seen(SIZE, inverse, |_| true);
+        let [a, b] = [&first, &second].map(|seen| Landmarks::new(&seen.field(), 10.0));
+        let start = FieldMap::new(Affine::IDENTITY, [SIZE.height, SIZE.width]);
+        let straight = refine(&a, &b, &start, 1).unwrap();
+        let bent = refine(&a, &b, &straight, 3).unwrap();
+        assert!(worst(&straight, truth) > 1.0);
+        assert!(worst(&bent, truth) < 0.15, "{}", worst(&bent, truth));
+    }
 }

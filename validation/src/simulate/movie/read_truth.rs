@@ -305,6 +305,41 @@ mod tests {
     }
 
     #[test]
+    fn a_second_sessions_truth_says_which_cells_were_there_before() {
+        use super::super::{MovieSpec, SecondSession, SimulatedMovie};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truth.npz");
+        let first = MovieSpec {
+            height: 60,
+            width: 60,
+            n_frames: 5,
+            n_cells: 8,
+            n_planes: 2,
+            ..MovieSpec::default()
+        };
+        let spec = MovieSpec {
+            seed: 2,
+            second_session: Some(SecondSession::new(first.clone())),
+            ..first
+        };
+        let truth = SimulatedMovie::new(&spec).unwrap().truth();
+        truth.write_npz(&path).unwrap();
+        let read = read_movie_truth(&path).unwrap();
+        assert_eq!(read.first_session_cell, truth.first_session_cell);
+        let numbers = read.first_session_cell.as_ref().unwrap();
+        assert!(numbers.iter().any(|&n| n >= 0) && numbers.contains(&-1));
+        // The second plane's cells come after those of the first one's truth.
+        let before = SimulatedMovie::new(&spec.second_session.unwrap().of);
+        let n_before = before.unwrap().truth().of_plane(0).n_cells() as i32;
+        let second = read.of_plane(1).first_session_cell.unwrap();
+        assert!(second.iter().all(|&n| n == -1 || n >= n_before));
+        assert!(read.spec_json.unwrap().contains("second_session"));
+        let mut short = truth;
+        short.first_session_cell.as_mut().unwrap().pop();
+        short.write_npz(&path).unwrap_err();
+    }
+
+    #[test]
     fn numpys_compressed_file_is_read() {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
