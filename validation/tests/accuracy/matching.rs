@@ -55,10 +55,7 @@ impl Session {
 
 fn first_session(seed: u64) -> MovieSpec {
     MovieSpec {
-        height: 144,
-        width: 144,
-        n_cells: 38,
-        n_frames: 500,
+        n_frames: 300,
         seed,
         ..MovieSpec::new(MovieKind::Small)
     }
@@ -98,7 +95,7 @@ fn cells_of_two_days_are_paired_and_those_of_two_fields_are_not() {
     let scores = [0, 1].map(|k| scored(&firsts[k], &seconds[k]));
     println!("{scores:#?}");
     let score = SessionScore::sum(scores);
-    assert!(score.n_true >= 40, "{} cells in both", score.n_true);
+    assert!(score.n_true >= 30, "{} cells in both", score.n_true);
     // One cell of the pairs found may be missed or taken for another.
     assert!(score.precision >= 0.98, "precision {:.3}", score.precision);
     assert!(score.recall >= 0.95, "recall {:.3}", score.recall);

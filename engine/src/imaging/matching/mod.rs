@@ -205,7 +205,8 @@ fn align(landmarks: &[Landmarks; 2], diameter: f64) -> Alignment {
         peak,
         mirrored_peak,
     };
-    if peak < LEAST_CONTRAST * mirrored_peak {
+    // Neither of two images of one value has a peak.
+    if peak <= LEAST_CONTRAST * mirrored_peak {
         return alignment;
     }
     let judged = |fields: &[Landmarks; 2], map: FieldMap| {
