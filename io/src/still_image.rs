@@ -40,6 +40,15 @@ pub struct StillImage {
     pub warnings: Vec<String>,
 }
 
+impl StillImage {
+    /// Whether it is one gray picture: of one channel, or of several that are equal, as programs store gray in RGB.
+    pub fn is_gray(&self) -> bool {
+        let first = self.pixels.get(..self.height * self.width);
+        let mut channels = self.pixels.chunks_exact((self.height * self.width).max(1));
+        self.n_channels == 1 || channels.all(|channel| Some(channel) == first)
+    }
+}
+
 /// Reads all images of the file at `path`: the pages of a TIFF, which may differ in size, or the one image of a PNG or JPEG.
 ///
 /// # Errors

@@ -379,7 +379,7 @@ fn one_image(
                 )
                 .hint("channels are counted from 1"));
             }
-            None if image.n_channels == 1 => 0,
+            None if image.is_gray() => 0,
             None => {
                 return Err(Failure::new(
                     ExitCode::Input,

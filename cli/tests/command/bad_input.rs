@@ -466,7 +466,7 @@ fn an_output_of_the_same_command_is_complete_and_of_another_is_kept() {
     let mut all = samples(&recording);
     all.iter_mut().for_each(|sample| *sample = -*sample);
     write_samples(&recording, 4, &bytes_of(&all), "int16", 2);
-    run(sort(&recording, &out).args(other)).fails(4, &["out", "another recording"], &["--force"]);
+    run(sort(&recording, &out).args(other)).fails(4, &["out", "another input"], &["--force"]);
 }
 
 #[test]
@@ -490,9 +490,9 @@ fn the_same_bytes_read_as_something_else_are_another_recording() {
             .arg(&probe))
     };
     sort_as("int16", "0").succeeds();
-    sort_as("uint16", "0").fails(4, &["another recording"], &["--force"]);
-    sort_as(">i2", "0").fails(4, &["another recording"], &["--force"]);
-    sort_as("int16", "800").fails(4, &["another recording"], &["--force"]);
+    sort_as("uint16", "0").fails(4, &["another input"], &["--force"]);
+    sort_as(">i2", "0").fails(4, &["another input"], &["--force"]);
+    sort_as("int16", "800").fails(4, &["another input"], &["--force"]);
 }
 
 #[test]

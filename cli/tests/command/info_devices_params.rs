@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     data::{simulate, tetrode},
+    movies,
     run::{json, manifest, run, somata, sort},
 };
 
@@ -80,6 +81,52 @@ fn info_says_what_a_recording_holds() {
         &["nowhere"],
         &["check the path"],
     );
+}
+
+#[test]
+fn info_says_what_a_movie_and_an_image_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movies::small(folder.path());
+    let text = run(somata().arg("info").arg(&movie)).succeeds().stdout;
+    for part in ["300 frames", "96 × 96 pixels", "somata image"] {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+    let told = ["--frame-rate", "30", "--n-planes", "2", "--json"];
+    let info = json(
+        &run(somata().arg("info").arg(&movie).args(told))
+            .succeeds()
+            .stdout,
+    );
+    assert_eq!(info["kind"], "movie");
+    assert_eq!(
+        (&info["n_frames"], &info["n_planes"]),
+        (&150.into(), &2.into())
+    );
+    assert_eq!(info["duration_s"], 5.0);
+
+    let bare = folder.path().join("bare.bin");
+    std::fs::write(&bare, vec![0u8; 3 * 8 * 10 * 2]).unwrap();
+    let told = ["--height", "8", "--width", "10", "--dtype", "int16"];
+    let text = run(somata().arg("info").arg(&bare).args(told))
+        .succeeds()
+        .stdout;
+    assert!(text.contains("3 frames"), "{text}");
+
+    let picture = folder.path().join("a.png");
+    somata_io::imaging_output::picture::write_picture(&picture, 4, 5, &[0.5; 20]).unwrap();
+    let info = json(
+        &run(somata().arg("info").arg(&picture).arg("--json"))
+            .succeeds()
+            .stdout,
+    );
+    assert_eq!(
+        (&info["kind"], &info["width"]),
+        (&"image".into(), &5.into())
+    );
+
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "no recording").unwrap();
+    run(somata().arg("info").arg(&text)).fails(3, &["notes.txt"], &["give"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@
 // reference     [y, x]             the movie's unit
 // bins          [bin, y, x]        the movie's unit, written in full
 // sums          [block, 5, y, x]   measured frames; sum of pixel less reference; sum of its square; pairs of successive
-//                                  measured frames of a bin; sum of their squared difference. Written in full
+//                                  measured frames, also of two bins; sum of their squared difference. Written in full
 //
 // Limits: a block is whole bins, the last one but for the end of the movie; 65,535 blocks.
 
@@ -59,13 +59,13 @@ fn main(
         var square = 0.0;
         var pairs = 0.0;
         var differences = 0.0;
+        // The frame before, when it is of the same block, good, and measured this pixel. Bins of one frame have noise as well.
+        var earlier = 0.0;
+        var has_earlier = false;
         for (var first = start; first < end; first += params.bin_frames) {
             let end_of_bin = min(first + params.bin_frames, end);
             var n_good = 0u;
             var total = 0.0;
-            // The frame before, when it is of the same bin, good, and measured this pixel.
-            var earlier = 0.0;
-            var has_earlier = false;
             for (var frame = first; frame < end_of_bin; frame++) {
                 var is_measured = false;
                 if fit_of_frame[3u * frame] >= params.min_correlation {

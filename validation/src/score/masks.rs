@@ -232,7 +232,9 @@ pub(super) fn share(part: usize, whole: usize) -> f64 {
 
 /// Mean IoU; 0 without a pair.
 pub(super) fn mean_iou(pairs: &[MatchedPair]) -> f64 {
-    pairs.iter().map(|pair| pair.iou).sum::<f64>() / pairs.len().max(1) as f64
+    // From 0: the sum of nothing is -0.
+    let sum = pairs.iter().fold(0.0, |sum, pair| sum + pair.iou);
+    sum / pairs.len().max(1) as f64
 }
 
 /// Cellpose's average precision at one threshold.

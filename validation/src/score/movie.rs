@@ -290,6 +290,7 @@ mod tests {
 
         let nothing = score_movie(&MoviePrediction::default(), &truth).unwrap();
         assert_eq!((nothing.f1_active, nothing.n_false), (0.0, 0));
+        assert!(nothing.mean_iou.is_sign_positive(), "a table shows no -0");
         assert_eq!(nothing.trace_r_median, None);
     }
 

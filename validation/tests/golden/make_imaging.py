@@ -113,6 +113,7 @@ place = np.arange(width) * (knot_columns - 1) / (width - 1)
 hats = np.maximum(0, 1 - np.abs(place[None] - np.arange(knot_columns)[:, None]))
 sums = [
     [(model[1] * value)[r].sum(), (model[2] * value)[r].sum(), (model[1] * value**2)[r].sum()]
+    + [(part * ~inside)[r].sum() for part in (model[1], model[1] * value, model[2] * value)]
     + [(model[3] * value)[r] @ hat for hat in hats]
     + [(model[4] * value)[r] @ hat for hat in hats]
     for r in range(height)

@@ -1,9 +1,10 @@
 //! Do the tools that users will use open what we wrote, and do they compute the same numbers from it?
 //!
-//! `open_result.py` asks phylib and SpikeInterface. It runs where `SOMATA_PYTHON` names a Python that has the packages of
-//! `requirements.txt`; elsewhere a test says so and passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails, so that continuous
-//! integration cannot skip it by accident.
+//! `open_result.py` asks phylib and SpikeInterface of a sort, `open_movie_result.py` numpy, tifffile and roifile of a movie.
+//! They run where `SOMATA_PYTHON` names a Python that has the packages of `requirements.txt`; elsewhere a test says so and
+//! passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails, so that continuous integration cannot skip it by accident.
 
+mod movie_result;
 mod simulated_movie;
 
 use std::{
@@ -62,7 +63,7 @@ fn run(program: &Path, arguments: &[&str]) -> String {
     stdout.into_owned()
 }
 
-/// Simulates, sorts and has the result opened.
+/// Simulates a recording, sorts it and has the result opened.
 fn opens(simulate: &[&str], sort: &[&str], has_spikes: bool) {
     let Some((python, somata)) = tools() else {
         return;

@@ -11,60 +11,17 @@ use somata_engine::{
         image,
         segmentation::Network,
     },
-    movie::{Movie, MovieInfo, PixelType},
     parameters::imaging::ImagingParameters,
-    recording::ReadError,
     stream::Control,
 };
-use somata_validation::simulate::movie::{MovieKind, MovieSpec, SimulatedMovie};
+use somata_validation::simulate::movie::{
+    MovieKind, MovieSpec, SimulatedMovie, SimulatedMovieSource,
+};
 
 use crate::{both::both, imaging_end_to_end::weights};
 
-/// A simulated movie as the engine takes it.
-struct KnownCells {
-    movie: SimulatedMovie,
-    info: MovieInfo,
-}
-
-impl KnownCells {
-    fn new(spec: &MovieSpec) -> Self {
-        Self {
-            movie: SimulatedMovie::new(spec).expect("a movie that can be simulated"),
-            info: MovieInfo {
-                height: spec.height,
-                width: spec.width,
-                n_frames: spec.n_frames,
-                n_planes: 1,
-                n_channels: 1,
-                frame_rate_hz: spec.frame_rate_hz,
-                pixel_type: PixelType::I16,
-                identity: "simulated".into(),
-            },
-        }
-    }
-}
-
-impl Movie for KnownCells {
-    fn info(&self) -> &MovieInfo {
-        &self.info
-    }
-    fn read(
-        &self,
-        plane: usize,
-        _channel: usize,
-        start: usize,
-        frames: &mut [u8],
-    ) -> Result<(), ReadError> {
-        // Bytes need not lie where numbers of 16 bits may.
-        let mut pixels = vec![0i16; frames.len() / 2];
-        self.movie.read(plane, start, &mut pixels);
-        frames.copy_from_slice(bytemuck::cast_slice(&pixels));
-        Ok(())
-    }
-}
-
 /// The whole run with the program's own weights.
-fn imaged(movie: &KnownCells, executor: &dyn Executor, work: &Path) -> ImagingResult {
+fn imaged(movie: &SimulatedMovieSource, executor: &dyn Executor, work: &Path) -> ImagingResult {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/weights/somata_cpnet.safetensors");
     let network = Network::new(executor, &weights(&file)).expect("fits");
@@ -99,7 +56,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 #[test]
 fn both_executors_take_a_movie_to_the_same_cells_traces_and_spikes() {
     let Some(both) = both() else { return };
-    let movie = KnownCells::new(&MovieSpec {
+    let spec = MovieSpec {
         height: 64,
         width: 64,
         n_frames: 120,
@@ -111,7 +68,9 @@ fn both_executors_take_a_movie_to_the_same_cells_traces_and_spikes() {
         dim_share: 0.0,
         n_vessels: 0,
         ..MovieSpec::new(MovieKind::Small)
-    });
+    };
+    let movie = SimulatedMovie::new(&spec).expect("a movie that can be simulated");
+    let movie = SimulatedMovieSource::new(movie);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cpu = imaged(&movie, &both.cpu, &folder.path().join("cpu"));
     let gpu = imaged(&movie, &*both.gpu, &folder.path().join("gpu"));

@@ -24,8 +24,11 @@ pub struct Background {
     pub brightness: Vec<f32>,
 }
 
+/// Deviations of its error by which the slope of the photon-transfer line must differ from 0.
+const LINE_DEVIATIONS: f64 = 4.0;
+
 /// Value of a pixel without light, from the photon-transfer line: the noise variance grows with the mean, and the line through both
-/// meets zero variance at the offset (Janesick 2007, Photon Transfer).
+/// meets zero variance at the offset (Janesick 2007, Photon Transfer). Where the variance does not grow, the darkest pixel's value.
 pub fn offset(mean: &[f32], noise: &[f32], measured: &[bool]) -> f32 {
     let mut points: Vec<(f64, f64)> = (0..mean.len())
         .filter(|&i| measured[i])
@@ -42,13 +45,17 @@ pub fn offset(mean: &[f32], noise: &[f32], measured: &[bool]) -> f32 {
     let (mx, my) = middle
         .iter()
         .fold((0.0, 0.0), |s, p| (s.0 + p.0 / n, s.1 + p.1 / n));
-    let (mut xx, mut xy) = (0.0, 0.0);
+    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
     for (x, y) in middle {
         xx += (x - mx).powi(2);
         xy += (x - mx) * (y - my);
+        yy += (y - my).powi(2);
     }
     let slope = xy / xx;
-    if !slope.is_finite() || slope <= 0.0 {
+    // A slope by chance would put the offset anywhere, far below all pixels as well.
+    let explained = slope * xy;
+    let is_line = n * explained > LINE_DEVIATIONS.powi(2) * (yy - explained).max(0.0);
+    if !slope.is_finite() || slope <= 0.0 || !is_line {
         return points[0].0 as f32;
     }
     (mx - my / slope).min(lowest) as f32
@@ -150,6 +157,19 @@ mod tests {
         let noise: Vec<f32> = mean.iter().map(|m| (2.0 * (m - 100.0)).sqrt()).collect();
         let found = offset(&mean, &noise, &vec![true; 1000]);
         assert!((found - 100.0).abs() < 0.5, "{found}");
+    }
+
+    #[test]
+    fn noise_that_does_not_grow_tells_no_offset() {
+        let mean: Vec<f32> = (0..1000).map(|i| 120.0 + 0.3 * i as f32).collect();
+        let same = vec![0.1f32; 1000];
+        // By chance a little larger in bright pixels: the line would meet zero at -26,000.
+        let by_chance: Vec<f32> = (0..1000)
+            .map(|i| 10.0 + (i * 7919 % 101) as f32 * 0.1 + 1e-4 * i as f32)
+            .collect();
+        for noise in [same, by_chance] {
+            assert_eq!(offset(&mean, &noise, &vec![true; 1000]), 120.0);
+        }
     }
 
     #[test]

@@ -270,6 +270,11 @@ impl RegisteredPlane {
             }
         }
         let mut known: Vec<f32> = noise.iter().copied().filter(|v| v.is_finite()).collect();
+        if known.is_empty() {
+            // A handful of frames: the deviation about the mean holds the noise and whatever else changes, which makes nothing up.
+            noise = self.variance.iter().map(|v| v.sqrt()).collect();
+            known.clone_from(&noise);
+        }
         let typical = crate::linalg::median(&mut known);
         // A pixel that hardly changes (saturated, or measured by few frames) has no noise of its own to divide by.
         let floor = (0.1 * typical).max(1e-6);

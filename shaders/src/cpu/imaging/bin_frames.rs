@@ -18,7 +18,7 @@ pub const SUMS: usize = 5;
 /// A frame whose correlation with the reference (`fit[frame, 0]`) is below `min_correlation` is left out. A bin is the mean over
 /// its good frames, where a pixel that was not measured (`spans` `[frame, row, 2]`) counts as the reference; without a good frame
 /// it is the reference. `sums`: measured frames, sum of (pixel - reference), sum of its square, pairs of successive measured frames of a
-/// bin, sum of their squared difference.
+/// block, sum of their squared difference.
 pub fn bin_frames(
     p: &BinFramesParams,
     moved: &[f32],
@@ -57,6 +57,7 @@ pub fn bin_frames(
                     moved,
                     spans,
                     &good,
+                    start,
                     frames.clone(),
                     reference,
                     &mut sum,
@@ -80,12 +81,14 @@ struct Row {
 }
 
 impl Row {
-    /// Adds the good frames of a bin; returns how many there are. `bin` becomes their sum about the reference.
+    /// Adds the good frames of a bin; returns how many there are. `bin` becomes their sum about the reference; the block begins at
+    /// `start_of_block`.
     fn add(
         &self,
         moved: &[f32],
         spans: &[u32],
         good: &[bool],
+        start_of_block: usize,
         frames: std::ops::Range<usize>,
         reference: &[f32],
         bin: &mut [f32],
@@ -102,13 +105,12 @@ impl Row {
         };
         bin.fill(0.0);
         let mut n_good = 0;
-        let first = frames.start;
         for frame in frames.filter(|&frame| good[frame]) {
             n_good += 1;
             let (span, row) = at(frame);
             add_frame(span.clone(), row, reference, bin, count, sum, square);
-            // A difference is only of frames that follow each other within the bin.
-            if frame > first && good[frame - 1] {
+            // A difference is of frames that follow each other, also from bin to bin: bins of one frame have noise as well.
+            if frame > start_of_block && good[frame - 1] {
                 let (earlier_span, earlier) = at(frame - 1);
                 let both = span.start.max(earlier_span.start)..span.end.min(earlier_span.end);
                 add_pair(both, row, earlier, pairs, differences);

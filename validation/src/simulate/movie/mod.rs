@@ -10,7 +10,7 @@
 //! - [`tissue`]: background, vessels, neuropil; [`cells`]: shapes and places; [`activity`]: spikes and the indicator.
 //! - [`motion`]: how it all moves.
 //! - [`photons`]: shot noise.
-//! - [`frames`]: the movie itself.
+//! - [`frames`]: the movie itself; [`source`]: as the engine reads it.
 //! - [`truth`], [`mod@write`]: the known answer, and the files.
 
 pub mod activity;
@@ -22,6 +22,7 @@ pub mod photons;
 mod plane;
 mod read_truth;
 pub mod smooth;
+pub mod source;
 pub mod spec;
 pub mod tissue;
 pub mod truth;
@@ -29,6 +30,7 @@ pub mod write;
 
 pub use frames::SimulatedMovie;
 pub use read_truth::read_movie_truth;
+pub use source::SimulatedMovieSource;
 pub use spec::{MovieKind, MovieSpec};
 pub use truth::MovieTruth;
 pub use write::{write_movie, write_simulated_movie};

@@ -1,32 +1,18 @@
-//! `somata info`
+//! What a recording holds.
 
-use std::path::PathBuf;
-
-use clap::Args;
 use serde_json::json;
-use somata_io::recording;
+use somata_io::recording::RecordingReader;
 
-use super::sort::InputArguments;
 use crate::{
     commands::{print, print_json},
     exit::Outcome,
 };
 
-/// Arguments of `somata info`.
-#[derive(Args)]
-pub struct Arguments {
-    /// A recording: a folder or a file
-    recording: PathBuf,
-    #[command(flatten)]
-    input: InputArguments,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Says what a file holds.
-pub fn run(arguments: &Arguments) -> Outcome {
-    let reader = recording::open(&arguments.recording, &arguments.input.open_options())?;
+/// Prints what is known of a recording.
+///
+/// # Errors
+/// When it cannot be printed.
+pub fn tell(reader: &dyn RecordingReader, as_json: bool) -> Outcome {
     let d = reader.description();
     let probe = d.probe.as_ref();
     let extent = |pick: fn(&somata_io::probe::Contact) -> f64| {
@@ -39,8 +25,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         (low, high)
     };
-    if arguments.json {
+    if as_json {
         return print_json(&json!({
+            "kind": "recording",
             "format": d.format,
             "paths": d.paths,
             "sampling_frequency_hz": d.sampling_frequency_hz,
