@@ -634,7 +634,7 @@ fn a_place_that_cannot_be_written() {
 
 /// Runs `command` where `folder` is a file system of its own, mounted with `options`; `None` where the system does not
 /// allow that. Standard output ends with the names that were left in the folder.
-fn with_file_system(folder: &Path, options: &str, command: &Command) -> Option<Ran> {
+pub fn with_file_system(folder: &Path, options: &str, command: &Command) -> Option<Ran> {
     let isolated = || {
         let mut isolated = Command::new("unshare");
         isolated.args(["--mount", "--map-root-user", "sh", "-c"]);

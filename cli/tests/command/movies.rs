@@ -266,8 +266,3 @@ pub fn changed_weights(change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let length = (text.len() as u64).to_le_bytes();
     [&length[..], text.as_bytes(), values].concat()
 }
-
-/// A shape as a JSON array, for a header of weights.
-pub fn shape(lengths: &[usize]) -> Value {
-    serde_json::json!(lengths)
-}

@@ -232,7 +232,10 @@ pub fn check_movie(info: &MovieInfo, functional_channel: usize) -> Result<()> {
 fn check_network(network: &Network) -> Result<()> {
     if network.input != InputKind::Summary {
         return wrong(
-            "the weights are for still images in Cellpose's form, not for movies".into(),
+            format!(
+                "the weights in `{}` are for still images in Cellpose's form, not for movies",
+                network.source
+            ),
             "leave `--weights` out, or give weights with the input `summary`",
         );
     }

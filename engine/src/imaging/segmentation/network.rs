@@ -91,6 +91,8 @@ pub struct Network {
     pub diameter_px: f64,
     /// Side of the square that it sees at once, pixels.
     pub tile_px: usize,
+    /// Where its weights are from, for messages.
+    pub source: String,
 }
 
 /// Reads tensors and says what is wrong with them.
@@ -314,6 +316,7 @@ impl Network {
         Ok(Self {
             diameter_px: number("diameter_px", 1.0, 1000.0)?,
             tile_px: number("tile", 32.0, 2048.0)? as usize,
+            source: weights.source.clone(),
             style_table: executor.resident("style_table", &table)?,
             style_rows,
             down,
