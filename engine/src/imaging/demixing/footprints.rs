@@ -130,9 +130,12 @@ pub fn refine(
             executor,
             control,
         )?;
+        let mut shares = cell_rows(rois);
+        shares.extend(&background.rows);
+        let shares = shares.by_pixel(plane.mean.len());
         let updated: Vec<Option<Roi>> = (0..rois.len())
             .into_par_iter()
-            .map(|k| sums.footprint(k, rois, &background, &noise, &supports, size, parameters))
+            .map(|k| sums.footprint(k, rois, &shares, &noise, &supports, size, parameters))
             .collect();
         for (roi, updated) in rois.iter_mut().zip(updated) {
             if let Some(updated) = updated {
@@ -260,11 +263,13 @@ impl Sums {
     }
 
     /// The footprint of a cell given all traces: each pixel's regression on the cell's trace, with all others taken out.
+    ///
+    /// `shares` says of each pixel which cells and parts of the background have it, as rows of the Gram matrix.
     fn footprint(
         &self,
         k: usize,
         rois: &[Roi],
-        background: &Background,
+        shares: &Rows,
         noise: &[f32],
         supports: &[Vec<u32>],
         size: ImageSize,
@@ -276,33 +281,15 @@ impl Sums {
         if support.is_empty() || power <= 0.0 {
             return None;
         }
-        let mut sums: Vec<f64> = self.products[k].iter().map(|&v| f64::from(v)).collect();
-        let mut subtract = |pixels: &mut dyn Iterator<Item = (u32, f32)>, shared: f64| {
-            for (pixel, weight) in pixels {
-                if let Ok(at) = support.binary_search(&pixel) {
-                    sums[at] -= shared * f64::from(weight);
-                }
-            }
-        };
-        for (j, other) in rois.iter().enumerate().filter(|(j, _)| *j != k) {
-            let near =
-                other.pixels.first() <= support.last() && other.pixels.last() >= support.first();
-            if near {
-                let entries = other
-                    .pixels
-                    .iter()
-                    .copied()
-                    .zip(other.weights.iter().copied());
-                subtract(&mut { entries }, gram[j]);
-            }
-        }
-        for b in 0..background.rows.len() {
-            subtract(&mut background.rows.row(b), gram[rois.len() + b]);
-        }
-        let mut values: Vec<f32> = sums
-            .iter()
-            .map(|sum| (sum / power).max(0.0) as f32)
-            .collect();
+        let sums = self.products[k].iter().zip(support).map(|(&sum, &pixel)| {
+            let others = shares
+                .row(pixel as usize)
+                .filter(|(row, _)| *row as usize != k);
+            others.fold(f64::from(sum), |sum, (row, weight)| {
+                sum - gram[row as usize] * f64::from(weight)
+            })
+        });
+        let mut values: Vec<f32> = sums.map(|sum| (sum / power).max(0.0) as f32).collect();
         let body = &rois[k].body;
         let inside = |pixel: &u32| body.binary_search(pixel).is_ok();
         let mut in_body: Vec<f32> = support

@@ -183,7 +183,7 @@ fn factorise(peak: u32, patch: &Patch<()>, values: &[f32], size: ImageSize) -> O
         let power: f32 = footprint.iter().map(|v| v * v).sum();
         let mut trace: Vec<f32> = values
             .chunks_exact(n)
-            .map(|bin| bin.iter().zip(&footprint).map(|(a, b)| a * b).sum::<f32>() / power)
+            .map(|bin| linalg::dot(bin, &footprint) as f32 / power)
             .collect();
         let middle = linalg::median(&mut trace.clone());
         trace.iter_mut().for_each(|v| *v -= middle);
