@@ -4,6 +4,7 @@ mod adapt;
 mod commands;
 mod exit;
 mod imaging_output;
+mod kept_movies;
 mod messages;
 mod run;
 mod signals;

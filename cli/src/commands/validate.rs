@@ -55,6 +55,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if arguments.result.is_file() {
         return labels(arguments);
     }
+    if !arguments.result.is_dir() {
+        return Err(Failure::new(
+            ExitCode::Input,
+            format!("there is no result `{}`", arguments.result.display()),
+        )
+        .hint("check the path"));
+    }
     if is_imaging(&arguments.result) {
         let scores = score_planes(&arguments.result, &arguments.truth, arguments.good_only)?;
         if arguments.json {

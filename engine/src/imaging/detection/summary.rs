@@ -267,7 +267,11 @@ pub fn summarise(
     let (own, others, product) = (plane(0), plane(1), plane(2));
     Ok(Summary {
         contrast: local_contrast(mean, [bins.height, bins.width], measured, executor)?,
-        largest: plane(3).iter().map(|&v| v as f32).collect(),
+        largest: plane(3)
+            .iter()
+            .zip(measured)
+            .map(|(&v, &measured)| if measured { v as f32 } else { 0.0 })
+            .collect(),
         correlation: (0..n)
             .map(|i| (product[i] / (own[i] * others[i] + 1e-9).sqrt()) as f32)
             .collect(),
