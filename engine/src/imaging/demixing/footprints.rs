@@ -159,7 +159,7 @@ pub fn refine(
 /// Sums over bins from which all footprints of a round are made.
 struct Sums {
     /// Trace times pixel, for the pixels of each cell's support.
-    products: Vec<Vec<f32>>,
+    products: Vec<Vec<f64>>,
     /// Trace times trace, of cells and background (about the cells' means), `[cell, row]`.
     gram: Vec<f64>,
     n_rows: usize,
@@ -182,14 +182,17 @@ impl Sums {
         let n_pixels = plane.bins.n_pixels();
         let group = (GROUP_BYTES / (4 * n_pixels)).max(1);
         let mut traces: Vec<f32> = Vec::new();
-        plane.bins.for_each_group(group, |_, bins| {
+        let solved = |_: usize, bins: &[f32]| {
             control.check()?;
             let n = bins.len() / n_pixels;
             let mut commands = Commands::new();
             let frames = commands.upload("bins", bins);
             let out = rows.record(&mut commands, frames, n, n_pixels);
             let out = commands.download(out);
-            traces.extend(solver.all(&executor.play(commands)?.take::<f32>(out)));
+            Ok(solver.all(&executor.play(commands)?.take::<f32>(out)))
+        };
+        plane.bins.for_each_group(group, solved, |solved| {
+            traces.extend(solved);
             Ok(())
         })?;
         // Footprints come from what changes; means are the images' business.
@@ -221,8 +224,9 @@ impl Sums {
             .flat_map(|(k, support)| std::iter::repeat_n(k as u32, support.len()))
             .collect();
         let row = executor.resident("row", &owner)?;
-        let mut products = vec![0.0f32; owner.len()];
-        plane.bins.for_each_group(group, |first, bins| {
+        let mut products = vec![0.0f64; owner.len()];
+        let nothing = vec![0.0f32; owner.len()];
+        let correlated = |first: usize, bins: &[f32]| {
             control.check()?;
             let n = bins.len() / n_pixels;
             let group = &traces[first * n_rows..(first + n) * n_rows];
@@ -232,7 +236,7 @@ impl Sums {
             let mut commands = Commands::new();
             let frames = commands.upload("bins", bins);
             let traces = commands.upload("traces", &by_cell);
-            let sums = commands.upload("sums", &products);
+            let sums = commands.upload("sums", &nothing);
             let (pixel, row) = (commands.resident(&pixel), commands.resident(&row));
             commands.dispatch(
                 &CorrelateTracesParams {
@@ -243,7 +247,12 @@ impl Sums {
                 &[frames, pixel, row, traces, sums],
             );
             let sums = commands.download(sums);
-            products = executor.play(commands)?.take(sums);
+            Ok(executor.play(commands)?.take::<f32>(sums))
+        };
+        plane.bins.for_each_group(group, correlated, |sums| {
+            for (product, sum) in products.iter_mut().zip(sums) {
+                *product += f64::from(sum);
+            }
             Ok(())
         })?;
         let mut rest = products.as_slice();
@@ -285,7 +294,7 @@ impl Sums {
             let others = shares
                 .row(pixel as usize)
                 .filter(|(row, _)| *row as usize != k);
-            others.fold(f64::from(sum), |sum, (row, weight)| {
+            others.fold(sum, |sum, (row, weight)| {
                 sum - gram[row as usize] * f64::from(weight)
             })
         });

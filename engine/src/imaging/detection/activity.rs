@@ -150,9 +150,11 @@ fn patches(
         })
         .collect();
     let n_pixels = bins.n_pixels();
-    bins.for_each_group(group_bins(n_pixels), |_, group| {
+    let standardised = |_: usize, group: &[f32]| {
         control.check()?;
-        let z = standardiser.standardised(group, executor)?;
+        standardiser.standardised(group, executor)
+    };
+    bins.for_each_group(group_bins(n_pixels), standardised, |z| {
         for (patch, values) in &mut patches {
             for bin in z.chunks_exact(n_pixels) {
                 for y in patch.top..patch.top + patch.height {
