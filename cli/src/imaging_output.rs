@@ -37,7 +37,7 @@ use somata_io::{
 
 use crate::{
     adapt::OpenMovie,
-    exit::{ExitCode, Failure, Outcome},
+    exit::Outcome,
     sorting_output::{peak_memory, seconds_since_epoch},
 };
 
@@ -143,6 +143,7 @@ pub fn manifest(
             "n_channels": info.n_channels,
             "frame_rate_hz": info.frame_rate_hz,
             "pixel_type": description.pixel_type.numpy_name(),
+            "pixel_size_um": description.pixel_size_um,
         },
         "tau_s": made.tau,
         "functional_channel": made.functional_channel,
@@ -740,29 +741,4 @@ fn motion_csv(info: &MovieInfo, planes: &[PlaneResult]) -> String {
         }
     }
     text
-}
-
-/// Pixels of the cells of each plane of a result, from its `rois.zip`.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn read_bodies(result: &Path, height: usize, width: usize) -> Outcome<Vec<Vec<Vec<[i64; 2]>>>> {
-    let path = result.join("rois.zip");
-    let rois = somata_io::imaging_output::imagej_roi::read_roi_zip(&path)?;
-    let mut planes: Vec<Vec<Vec<[i64; 2]>>> = Vec::new();
-    for roi in rois {
-        let plane = (roi.position as usize).checked_sub(1).ok_or_else(|| {
-            Failure::new(
-                ExitCode::Input,
-                format!(
-                    "`{}`: region `{}` belongs to no plane",
-                    path.display(),
-                    roi.name
-                ),
-            )
-        })?;
-        planes.resize_with(planes.len().max(plane + 1), Vec::new);
-        planes[plane].push(roi.shape.pixels(height, width));
-    }
-    Ok(planes)
 }

@@ -4,6 +4,7 @@ mod adapt;
 mod commands;
 mod exit;
 mod imaging_output;
+mod imaging_result;
 mod kept_movies;
 mod messages;
 mod run;
@@ -37,6 +38,8 @@ enum Command {
     Validate(commands::validate::Arguments),
     /// Compare two results with each other
     Compare(commands::compare::Arguments),
+    /// Pair the cells of two sessions of one field
+    Match(commands::match_sessions::Arguments),
     /// Say what a file holds
     Info(commands::info::Arguments),
     /// List the devices and what `--device auto` would take
@@ -68,6 +71,7 @@ fn run(command: Command) -> exit::Outcome {
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Validate(arguments) => commands::validate::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
+        Command::Match(arguments) => commands::match_sessions::run(&arguments),
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
         Command::Params(arguments) => commands::params::run(&arguments),

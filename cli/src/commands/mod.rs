@@ -5,6 +5,7 @@ pub mod demo;
 pub mod devices;
 pub mod image;
 pub mod info;
+pub mod match_sessions;
 pub mod params;
 pub mod segment;
 pub mod simulate;

@@ -1,15 +1,18 @@
 //! `somata simulate`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use somata_validation::simulate::{
-    movie::{MovieKind, MovieSpec, write_movie},
+    movie::{MovieKind, MovieSpec, SecondSession, write_movie},
     spec::{RecordingKind, RecordingSpec},
     write::write_recording,
 };
 
-use crate::{commands::print, exit::Outcome};
+use crate::{
+    commands::print,
+    exit::{ExitCode, Failure, Outcome},
+};
 
 /// What is simulated.
 #[derive(Subcommand)]
@@ -25,9 +28,9 @@ pub enum Arguments {
 pub struct MovieArguments {
     /// Folder to write: movie.tif, truth.npz, spec.json
     out: PathBuf,
-    /// small, standard, hard, dense, still, fast, slow, bleaching or volume
-    #[arg(long, default_value = "standard")]
-    kind: String,
+    /// small, standard, hard, dense, still, fast, slow, bleaching or volume [default: standard]
+    #[arg(long)]
+    kind: Option<String>,
     /// Side of the square frame, pixels
     #[arg(long)]
     size: Option<usize>,
@@ -64,16 +67,78 @@ pub struct MovieArguments {
     /// Offset of odd rows, pixels
     #[arg(long, allow_hyphen_values = true)]
     bidirectional_offset: Option<f64>,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// A simulated movie whose field is looked at again, as on another day; what is not given is as there
+    #[arg(long, value_name = "FOLDER", conflicts_with = "kind")]
+    second_session_of: Option<PathBuf>,
+    #[command(flatten)]
+    session: SessionArguments,
+    /// Seed of everything random [default: 1, or that of the first session + 1]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// How a second session differs from the first.
+#[derive(Args)]
+struct SessionArguments {
+    /// Second session: how far the field is shifted, pixels [default: 10]
+    #[arg(long, requires = "second_session_of")]
+    shift: Option<f64>,
+    /// Second session: how far it is turned clockwise, degrees [default: 2]
+    #[arg(long, requires = "second_session_of", allow_hyphen_values = true)]
+    rotation: Option<f64>,
+    /// Second session: deviation of a smooth distortion, pixels [default: 0]
+    #[arg(long, requires = "second_session_of")]
+    warp: Option<f64>,
+    /// Second session: share of the cells that are still there [default: 0.8]
+    #[arg(long, requires = "second_session_of")]
+    shared: Option<f64>,
+}
+
+impl SessionArguments {
+    fn of(&self, first: MovieSpec) -> SecondSession {
+        let mut session = SecondSession::new(first);
+        session.shift_px = self.shift.unwrap_or(session.shift_px);
+        session.rotation_deg = self.rotation.unwrap_or(session.rotation_deg);
+        session.warp_px = self.warp.unwrap_or(session.warp_px);
+        session.shared_share = self.shared.unwrap_or(session.shared_share);
+        session
+    }
+}
+
+/// What the movie in a folder was made from.
+fn read_spec(folder: &Path) -> Outcome<MovieSpec> {
+    let path = folder.join("spec.json");
+    let bad = |reason: String| {
+        Failure::new(
+            ExitCode::Input,
+            format!(
+                "`{}` does not say what a movie was made from: {reason}",
+                path.display()
+            ),
+        )
+        .hint("give a folder that `somata simulate movie` wrote")
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
 }
 
 impl MovieArguments {
     fn run(&self) -> Outcome {
-        let kind: MovieKind = self.kind.parse()?;
-        let mut spec = MovieSpec::new(kind);
-        spec.seed = self.seed;
+        let mut spec = match &self.second_session_of {
+            None => {
+                let kind = self.kind.as_deref().unwrap_or("standard");
+                MovieSpec::new(kind.parse::<MovieKind>()?)
+            }
+            Some(folder) => {
+                let first = read_spec(folder)?;
+                MovieSpec {
+                    seed: first.seed.wrapping_add(1),
+                    second_session: Some(self.session.of(first.clone())),
+                    ..first
+                }
+            }
+        };
+        spec.seed = self.seed.unwrap_or(spec.seed);
         if let Some(size) = self.size {
             (spec.height, spec.width) = (size, size);
         }

@@ -14,22 +14,27 @@ use somata_validation::{
         phy_spikes::{read_phy_labels, read_phy_spikes},
         plane_folder::read_plane_folder,
         sorting::{Comparison, compare_to_ground_truth},
+        two_sessions::{SessionScore, score_sessions},
     },
-    simulate::{displacement::Displacement, movie::read_movie_truth, truth::read_truth},
+    simulate::{
+        displacement::Displacement,
+        movie::{MovieSpec, SimulatedMovie, read_movie_truth},
+        truth::read_truth,
+    },
 };
 
 use crate::{
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
-    imaging_output::read_bodies,
+    imaging_result::{ImagingFolder, ResultInfo, read_bodies},
 };
 
 /// Arguments of `somata validate`.
 #[derive(Args)]
 pub struct Arguments {
-    /// A result of `somata sort` or `somata image`, a phy folder, or a label image
+    /// A result of `somata sort`, `somata image` or `somata match`, a phy folder, or a label image
     result: PathBuf,
-    /// A simulated recording or movie, its truth.npz, or a label image
+    /// A simulated recording or movie (of a match, that of the second session), its truth.npz, or a label image
     truth: PathBuf,
     /// Score only the units labelled `good`, or the regions called cells
     #[arg(long)]
@@ -62,6 +67,22 @@ pub fn run(arguments: &Arguments) -> Outcome {
         )
         .hint("check the path"));
     }
+    if is_matching(&arguments.result) {
+        let score = score_matching(&arguments.result, &arguments.truth)?;
+        if arguments.json {
+            return print_json(&score);
+        }
+        print(&format!(
+            "pairs             {}\nfound in both     {}\ncorrect           {}\nwrong             {}\nprecision         {:.3}\nrecall            {:.3}\n",
+            score.n_pairs,
+            score.n_true,
+            score.n_correct,
+            score.n_wrong,
+            score.precision,
+            score.recall
+        ));
+        return Ok(());
+    }
     if is_imaging(&arguments.result) {
         let scores = score_planes(&arguments.result, &arguments.truth, arguments.good_only)?;
         if arguments.json {
@@ -81,6 +102,120 @@ pub fn run(arguments: &Arguments) -> Outcome {
 /// Whether a folder is a result of `somata image`.
 pub fn is_imaging(result: &Path) -> bool {
     result.join("suite2p").is_dir()
+}
+
+/// Whether a folder is a result of `somata match`.
+fn is_matching(result: &Path) -> bool {
+    result.join("matches.csv").is_file()
+}
+
+/// Scores the pairs of a result of `somata match` against the truth of the second session, in which the first one is described.
+fn score_matching(result: &Path, truth: &Path) -> Outcome<SessionScore> {
+    let bad = |what: &str| {
+        Failure::new(
+            ExitCode::Input,
+            format!("`{}`: {what}", result.join("manifest.json").display()),
+        )
+        .hint(
+            "give a result of `somata match`, whose two imaging results are still where they were",
+        )
+    };
+    let path = truth_file(truth);
+    let second_truth = read_movie_truth(&path)?;
+    let spec: Option<MovieSpec> = second_truth
+        .spec_json
+        .as_ref()
+        .and_then(|text| serde_json::from_str(text).ok());
+    let Some(session) = spec.and_then(|spec| spec.second_session) else {
+        return Err(Failure::new(
+            ExitCode::Input,
+            format!("`{}` is not the truth of a second session", path.display()),
+        )
+        .hint("give what `somata simulate movie --second-session-of` made"));
+    };
+    let first_truth = SimulatedMovie::new(&session.of)?.truth();
+    let text = std::fs::read_to_string(result.join("manifest.json"))
+        .map_err(|_| bad("it cannot be read"))?;
+    let manifest: serde_json::Value =
+        serde_json::from_str(&text).map_err(|_| bad("it is not JSON"))?;
+    let folders = [0, 1].map(|k: usize| {
+        let path = manifest["results"][k]["path"].as_str();
+        path.ok_or_else(|| bad("it names no results"))
+            .and_then(|path| ImagingFolder::read(Path::new(path)))
+    });
+    let [first, second] = folders;
+    let (first, second) = (first?, second?);
+    for (folder, truth) in [(&first, &first_truth), (&second, &second_truth)] {
+        let info = &folder.info;
+        let found = [info.n_planes, info.height, info.width];
+        let expected = [truth.n_planes(), truth.height, truth.width];
+        if found != expected {
+            let text = |[planes, rows, columns]: [usize; 3]| {
+                format!("{planes} planes of {rows} × {columns} pixels")
+            };
+            return Err(Failure::new(
+                ExitCode::Input,
+                format!(
+                    "`{}` has {}, the movie that was simulated {}",
+                    folder.path.display(),
+                    text(found),
+                    text(expected)
+                ),
+            )
+            .hint("give the truth of the second session whose result was matched"));
+        }
+    }
+    let rows = read_matches(&result.join("matches.csv"))?;
+    let scores = (0..first_truth.n_planes())
+        .map(|plane| {
+            let pairs: Vec<(usize, usize)> = rows
+                .iter()
+                .filter(|row| row[0] == plane)
+                .map(|row| {
+                    let own = |cell: usize, folder: &ImagingFolder| {
+                        cell.checked_sub(folder.first_cell(plane))
+                            .filter(|own| *own < folder.bodies[plane].len())
+                    };
+                    own(row[1], &first).zip(own(row[2], &second))
+                })
+                .collect::<Option<_>>()
+                .ok_or_else(|| bad("its pairs are not of these results"))?;
+            let found = |folder: &ImagingFolder| -> Vec<Footprint> {
+                folder.bodies[plane]
+                    .iter()
+                    .map(|body| Footprint::new(body.clone()))
+                    .collect()
+            };
+            let first_number = first_truth.plane.iter().filter(|&&p| p < plane).count();
+            Ok(score_sessions(
+                &pairs,
+                [&found(&first), &found(&second)],
+                [&first_truth.of_plane(plane), &second_truth.of_plane(plane)],
+                first_number,
+            )?)
+        })
+        .collect::<Outcome<Vec<_>>>()?;
+    Ok(SessionScore::sum(scores))
+}
+
+/// Plane and both cells of each row of `matches.csv`.
+fn read_matches(path: &Path) -> Outcome<Vec<[usize; 3]>> {
+    let bad = || {
+        Failure::new(
+            ExitCode::Input,
+            format!("`{}` is not a table of pairs", path.display()),
+        )
+        .hint("give a result of `somata match`")
+    };
+    let text = std::fs::read_to_string(path).map_err(|_| bad())?;
+    text.lines()
+        .skip(1)
+        .map(|line| {
+            let mut numbers = line.split(',').map(|part| part.parse::<usize>().ok());
+            let mut next = || numbers.next().flatten().ok_or_else(bad);
+            Ok([next()?, next()?, next()?])
+        })
+        .collect()
 }
 
 /// The truth of a path: the file itself, or `truth.npz` in a folder.
@@ -225,26 +360,8 @@ fn read_labels(path: &Path) -> Outcome<Vec<Page>> {
 /// When a result cannot be read.
 pub fn compare_planes(first: &Path, second: &Path) -> Outcome<Vec<Vec<AveragePrecision>>> {
     let size = |result: &Path| -> Outcome<[usize; 2]> {
-        let path = result.join("manifest.json");
-        let bad = || {
-            Failure::new(
-                ExitCode::Input,
-                format!(
-                    "`{}` is not the manifest of an imaging result",
-                    path.display()
-                ),
-            )
-            .hint("give the folder that `somata image` wrote")
-        };
-        let text = std::fs::read_to_string(&path).map_err(|_| bad())?;
-        let manifest: serde_json::Value = serde_json::from_str(&text).map_err(|_| bad())?;
-        let number = |name: &str| {
-            manifest["movie"][name]
-                .as_u64()
-                .map(|n| n as usize)
-                .ok_or_else(bad)
-        };
-        Ok([number("height")?, number("width")?])
+        let info = ResultInfo::read(result)?;
+        Ok([info.height, info.width])
     };
     let (size_first, size_second) = (size(first)?, size(second)?);
     if size_first != size_second {

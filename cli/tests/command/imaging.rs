@@ -84,7 +84,7 @@ fn a_movie_becomes_cells_traces_and_files() {
         manifest["movie"],
         json!({
             "format": "TIFF", "height": SIDE, "width": SIDE, "n_frames": FRAMES, "n_planes": 1, "n_channels": 1,
-            "frame_rate_hz": 30.0, "pixel_type": "int16",
+            "frame_rate_hz": 30.0, "pixel_type": "int16", "pixel_size_um": null,
         })
     );
     assert_eq!(

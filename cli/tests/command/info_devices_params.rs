@@ -15,7 +15,8 @@ fn help_and_version_name_every_command() {
     let help = run(somata().arg("--help")).succeeds();
     assert_eq!(help.stderr, "");
     for command in [
-        "demo", "sort", "simulate", "validate", "compare", "info", "devices", "params",
+        "demo", "sort", "image", "segment", "simulate", "validate", "compare", "match", "info",
+        "devices", "params",
     ] {
         assert!(
             help.stdout

@@ -10,6 +10,7 @@ mod data;
 mod formats;
 mod imaging;
 mod info_devices_params;
+mod matching;
 mod movies;
 mod run;
 mod same_answer;

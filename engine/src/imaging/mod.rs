@@ -22,6 +22,7 @@ pub mod detection;
 pub mod extraction;
 pub mod frames;
 pub mod imager;
+pub mod matching;
 pub mod morphology;
 pub mod neuropil;
 pub mod proposals;

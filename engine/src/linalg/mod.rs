@@ -4,6 +4,8 @@
 
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side, prelude::Solve};
 
+pub mod assignment;
+
 /// Keeps faer from spreading over threads, which would make sums depend on their number.
 fn sequential() {
     faer::set_global_parallelism(Par::Seq);

@@ -57,25 +57,86 @@ pub fn write_outlined_picture(
     masks: &[Mask],
 ) -> Result<(), IoError> {
     check(path, height, width, image)?;
-    let zoom = (OUTLINED_SIDE_PX / height.max(width)).clamp(1, LARGEST_ZOOM);
-    let (tall, wide) = (height * zoom, width * zoom);
     let shades = gray(image);
-    let mut pixels = Vec::with_capacity(3 * tall * wide);
-    for y in 0..tall {
-        for x in 0..wide {
-            pixels.extend_from_slice(&[shades[y / zoom * width + x / zoom]; 3]);
+    let mut canvas = Canvas::new(height, width, |pixel| [shades[pixel]; 3]);
+    for (cell, mask) in masks.iter().enumerate() {
+        canvas.outline(mask, COLOURS[cell % COLOURS.len()]);
+    }
+    canvas.write(path)
+}
+
+/// Colours of the outlines in an overlay, of the first and of the second image's cells: both differ from green, magenta and gray.
+const OVERLAY_COLOURS: [[u8; 3]; 2] = [[255, 255, 255], [240, 228, 66]];
+
+/// Writes two images, `[height, width]`, over each other, the first in magenta and the second in green, so that what is in both is gray.
+/// The outlines of the first image's cells are white, those of the second one's yellow. The picture is enlarged by a whole factor from 1 to 4.
+///
+/// # Errors
+/// When an image is empty or has another size, or the file cannot be written.
+pub fn write_overlaid_picture(
+    path: &Path,
+    height: usize,
+    width: usize,
+    images: [&[f32]; 2],
+    masks: [&[Mask]; 2],
+) -> Result<(), IoError> {
+    for image in images {
+        check(path, height, width, image)?;
+    }
+    let [first, second] = images.map(gray);
+    let mut canvas = Canvas::new(height, width, |pixel| {
+        [first[pixel], second[pixel], first[pixel]]
+    });
+    for (masks, colour) in masks.into_iter().zip(OVERLAY_COLOURS) {
+        for mask in masks {
+            canvas.outline(mask, colour);
         }
     }
-    // Which cell's turn it was that last marked a pixel: tells a cell's own pixels without clearing between cells.
-    let mut owner = vec![0u32; height * width];
-    for (cell, mask) in masks.iter().enumerate() {
-        let turn = cell as u32 + 1;
-        for place in mask.places(height, width).flatten() {
-            owner[place] = turn;
+    canvas.write(path)
+}
+
+/// A picture enlarged by a whole factor, in which outlines are one pixel thick.
+struct Canvas {
+    height: usize,
+    width: usize,
+    zoom: usize,
+    pixels: Vec<u8>,
+    /// The mask that last had each pixel: tells a mask's own pixels without clearing between masks.
+    owner: Vec<u32>,
+    turn: u32,
+}
+
+impl Canvas {
+    fn new(height: usize, width: usize, colour: impl Fn(usize) -> [u8; 3]) -> Self {
+        let zoom = (OUTLINED_SIDE_PX / height.max(width)).clamp(1, LARGEST_ZOOM);
+        let mut pixels = Vec::with_capacity(3 * height * width * zoom * zoom);
+        for y in 0..height * zoom {
+            for x in 0..width * zoom {
+                pixels.extend_from_slice(&colour(y / zoom * width + x / zoom));
+            }
         }
-        let is_own = |y: usize, x: usize| y < height && x < width && owner[y * width + x] == turn;
+        Self {
+            height,
+            width,
+            zoom,
+            pixels,
+            owner: vec![0; height * width],
+            turn: 0,
+        }
+    }
+
+    /// Draws the rim of a mask.
+    fn outline(&mut self, mask: &Mask, colour: [u8; 3]) {
+        let (height, width, zoom) = (self.height, self.width, self.zoom);
+        self.turn += 1;
+        let turn = self.turn;
+        for place in mask.places(height, width).flatten() {
+            self.owner[place] = turn;
+        }
         for place in mask.places(height, width).flatten() {
             let (y, x) = (place / width, place % width);
+            let is_own =
+                |y: usize, x: usize| y < height && x < width && self.owner[y * width + x] == turn;
             // A neighbour before the first row or column wraps to a number outside of the frame.
             let open = [
                 !is_own(y.wrapping_sub(1), x),
@@ -92,13 +153,17 @@ pub fn write_outlined_picture(
                     .filter(|(_, open)| *open)
                     .map(|(edge, _)| *edge)
                 {
-                    let pixel = 3 * ((y * zoom + dy) * wide + x * zoom + dx);
-                    pixels[pixel..pixel + 3].copy_from_slice(&COLOURS[cell % COLOURS.len()]);
+                    let pixel = 3 * ((y * zoom + dy) * width * zoom + x * zoom + dx);
+                    self.pixels[pixel..pixel + 3].copy_from_slice(&colour);
                 }
             }
         }
     }
-    write_png(path, tall, wide, png::ColorType::Rgb, &pixels)
+
+    fn write(&self, path: &Path) -> Result<(), IoError> {
+        let (tall, wide) = (self.height * self.zoom, self.width * self.zoom);
+        write_png(path, tall, wide, png::ColorType::Rgb, &self.pixels)
+    }
 }
 
 /// Whether the image is one and has its size.
@@ -256,5 +321,34 @@ mod tests {
                 assert_eq!(colour(y, x), expected, "at {y}, {x}");
             }
         }
+    }
+
+    #[test]
+    fn two_images_over_each_other_are_magenta_and_green() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("aligned.png");
+        let ramp = |at: usize| (0..10_000).map(|p| f32::from(u8::from(p == at))).collect();
+        let (first, second): (Vec<f32>, Vec<f32>) = (ramp(0), ramp(1));
+        let dot = |at: &'static [i64]| Mask {
+            ypix: &[9],
+            xpix: at,
+            lam: &[1.0],
+        };
+        write_overlaid_picture(
+            &path,
+            100,
+            100,
+            [&first, &second],
+            [&[dot(&[9])], &[dot(&[20])]],
+        )
+        .unwrap();
+        let (height, width, channels, pixels) = read(&path);
+        assert_eq!((height, width, channels), (400, 400, 3));
+        let colour = |y: usize, x: usize| &pixels[3 * (y * 400 + x)..][..3];
+        assert_eq!(colour(0, 0), [255, 0, 255]);
+        assert_eq!(colour(3, 4), [0, 255, 0]);
+        assert_eq!(colour(36, 39), OVERLAY_COLOURS[0]);
+        assert_eq!(colour(39, 80), OVERLAY_COLOURS[1]);
+        assert!(write_overlaid_picture(&path, 1, 1, [&[0.0], &[]], [&[], &[]]).is_err());
     }
 }

@@ -10,7 +10,7 @@
 
 use serde::Serialize;
 
-use super::assignment::assign;
+use somata_engine::linalg::assignment::assign;
 
 /// Pixels of a cell, which may overlap others' pixels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

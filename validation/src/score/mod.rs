@@ -3,7 +3,6 @@
 //! - [`sorting`]: units and spikes against the truth, as SpikeInterface's `GroundTruthComparison` counts them.
 //! - [`two_sortings`]: two sortings against each other, as its `SymmetricSortingComparison` does.
 //! - [`match_counts`]: how many spikes of each pair of units coincide, the base of every score of a sorting.
-//! - [`assignment`]: the best one-to-one pairing of units.
 //! - [`collision`]: how many of the spikes that overlap in time and space were found.
 //! - [`motion`]: how far an estimate of drift is from the true displacement.
 //! - [`phy_spikes`]: spikes of a phy folder.
@@ -13,9 +12,9 @@
 //! - [`masks`]: pixels of cells: IoU, F1, Cellpose's average precision; [`neurofinder`]: NeuroFinder's scores.
 //! - [`traces`]: correlation of traces and spikes, contamination by neighbours.
 //! - [`shifts`]: error of a registration.
+//! - [`mod@two_sessions`]: pairs of cells over two sessions of one field.
 //! - [`plane_folder`]: traces, spikes and shifts of a Suite2p-style folder.
 
-pub mod assignment;
 pub mod collision;
 pub mod masks;
 pub mod match_counts;
@@ -32,6 +31,7 @@ mod stored_cases;
 #[cfg(test)]
 mod stored_movies;
 pub mod traces;
+pub mod two_sessions;
 pub mod two_sortings;
 
 pub use spike_trains::SpikeTrains;

@@ -10,8 +10,8 @@
 
 use serde::Serialize;
 
-use super::assignment::assign;
 use super::masks::{Footprint, share};
+use somata_engine::linalg::assignment::assign;
 
 /// How cells are paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -16,10 +16,10 @@
 use serde::Serialize;
 
 use super::SpikeTrains;
-use super::assignment::assign;
 use super::match_counts::{
     DEFAULT_TOLERANCE_MS, PairTable, agreement, count_matches, tolerance_samples,
 };
+use somata_engine::linalg::assignment::assign;
 
 pub use super::two_sortings::{TwoSortings, UnitPair, compare_two};
 

@@ -69,10 +69,8 @@ fn prediction(plane: &PlaneResult, n_frames: usize) -> MoviePrediction {
     prediction
 }
 
-/// Takes a movie through the whole run and scores it.
-fn scored(spec: &MovieSpec) -> MovieScore {
-    let movie = SimulatedMovie::new(spec).expect("a valid specification");
-    let source = SimulatedMovieSource::new(movie);
+/// Takes a movie of one plane through the whole run; `use_plane` sees what was found before its traces are deleted.
+pub fn imaged<T>(source: &SimulatedMovieSource, use_plane: impl FnOnce(&PlaneResult) -> T) -> T {
     let work = tempfile::tempdir().expect("a temporary folder");
     let executor = CpuExecutor::new(2);
     let network = Network::new(&executor, &own_weights()).expect("the program's own weights");
@@ -87,15 +85,20 @@ fn scored(spec: &MovieSpec) -> MovieScore {
         decay_s: None,
         functional_channel: 0,
     };
-    let result = image(&source, &ImagingParameters::default(), options, None).expect("imaged");
+    let result = image(source, &ImagingParameters::default(), options, None).expect("imaged");
     let [plane] = &result.planes[..] else {
         panic!("{} planes", result.planes.len())
     };
-    let score = score_movie(
-        &prediction(plane, spec.n_frames),
-        &source.simulated().truth(),
-    )
-    .expect("a prediction that fits");
+    use_plane(plane)
+}
+
+/// Takes a movie through the whole run and scores it.
+fn scored(spec: &MovieSpec) -> MovieScore {
+    let movie = SimulatedMovie::new(spec).expect("a valid specification");
+    let source = SimulatedMovieSource::new(movie);
+    let prediction = imaged(&source, |plane| prediction(plane, spec.n_frames));
+    let score =
+        score_movie(&prediction, &source.simulated().truth()).expect("a prediction that fits");
     println!("{}: {score:#?}", spec.kind);
     score
 }

@@ -5,4 +5,5 @@
 //! that the whole folder takes about a minute; the open sets of the project are longer (validation/README.md).
 
 mod imaging;
+mod matching;
 mod sorting;

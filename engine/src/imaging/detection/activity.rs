@@ -146,7 +146,8 @@ fn patches(
         .iter()
         .map(|&peak| {
             let patch = Patch::around(&[peak], HALF_PATCH, size, ()).expect("a pixel");
-            (patch, Vec::new())
+            let n_values = bins.n_bins * patch.height * patch.width;
+            (patch, Vec::with_capacity(n_values))
         })
         .collect();
     let n_pixels = bins.n_pixels();

@@ -18,7 +18,7 @@ const NUCLEUS_EDGE_PX: f64 = 0.6;
 /// Centres keep this far from the border where cells are not to be cut by it, px.
 const KEEP_FROM_BORDER_PX: f64 = 4.0;
 /// Brightness at rest of a cell that is only seen when it fires.
-const INVISIBLE: f64 = 0.05;
+pub(super) const INVISIBLE: f64 = 0.05;
 
 /// Outline and inside of a cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,15 @@ impl CellShape {
             } else {
                 darkness
             },
+        }
+    }
+
+    /// The same cell at another place, turned clockwise.
+    pub(super) fn moved(&self, centre_px: [f64; 2], turn: f64) -> Self {
+        Self {
+            centre_px,
+            angle: self.angle + turn,
+            ..self.clone()
         }
     }
 
@@ -165,37 +174,56 @@ pub fn place_cells(
         in_frame: Vec::new(),
         outside: Vec::new(),
     };
-    let beyond_px = if spec.cells_at_border {
-        canvas.margin_px as f64
-    } else {
-        -KEEP_FROM_BORDER_PX
-    };
-    let apart_px = spec.cell_diameter_px * spec.cell_spacing;
-    // A crowded field runs out of room; the number of tries decides how crowded.
-    for _ in 0..200 * spec.n_cells {
-        if placed.in_frame.len() == spec.n_cells {
-            break;
-        }
-        let centre_px = [spec.height, spec.width]
-            .map(|n| random.between(-beyond_px, (n - 1) as f64 + beyond_px));
-        let near = |other: &CellShape| {
-            let [y, x] = [0, 1].map(|axis| other.centre_px[axis] - centre_px[axis]);
-            y.hypot(x) < apart_px
-        };
-        if placed.in_frame.iter().chain(&placed.outside).any(near)
-            || vessels.light_at(centre_px[0], centre_px[1]) < 0.6
-        {
-            continue;
-        }
-        let shape = CellShape::random(spec, centre_px, random);
+    let light = |[y, x]: [f64; 2]| vessels.light_at(y, x);
+    placed.fill(spec, canvas, &light, &[], random);
+    placed
+}
+
+impl Placed {
+    /// Adds a cell: to those of the truth if enough of it is in the frame, else, if no pixel is, to those outside. The others are left out.
+    pub(super) fn add(&mut self, spec: &MovieSpec, shape: CellShape) {
         let (in_frame, all) = shape.body_pixels(spec.height, spec.width);
         if in_frame > LEAST_BODY_PIXELS || in_frame as f64 >= LEAST_BODY_SHARE * all as f64 {
-            placed.in_frame.push(shape);
+            self.in_frame.push(shape);
         } else if in_frame == 0 {
-            placed.outside.push(shape);
+            self.outside.push(shape);
         }
     }
-    placed
+
+    /// Adds cells at random places, apart from each other, from those there and from `others`, where `light` comes through, until there
+    /// are as many as `spec` asks for.
+    pub(super) fn fill(
+        &mut self,
+        spec: &MovieSpec,
+        canvas: &Canvas,
+        light: &dyn Fn([f64; 2]) -> f64,
+        others: &[CellShape],
+        random: &mut Stream,
+    ) {
+        let beyond_px = if spec.cells_at_border {
+            canvas.margin_px as f64
+        } else {
+            -KEEP_FROM_BORDER_PX
+        };
+        let apart_px = spec.cell_diameter_px * spec.cell_spacing;
+        // A crowded field runs out of room; the number of tries decides how crowded.
+        for _ in 0..200 * spec.n_cells {
+            if self.in_frame.len() >= spec.n_cells {
+                break;
+            }
+            let centre_px = [spec.height, spec.width]
+                .map(|n| random.between(-beyond_px, (n - 1) as f64 + beyond_px));
+            let near = |other: &CellShape| {
+                let [y, x] = [0, 1].map(|axis| other.centre_px[axis] - centre_px[axis]);
+                y.hypot(x) < apart_px
+            };
+            let mut all = self.in_frame.iter().chain(&self.outside).chain(others);
+            if all.any(near) || light(centre_px) < 0.6 {
+                continue;
+            }
+            self.add(spec, CellShape::random(spec, centre_px, random));
+        }
+    }
 }
 
 /// Brightness of a cell at rest, and whether it fires.

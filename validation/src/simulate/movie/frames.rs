@@ -12,6 +12,7 @@ use super::canvas::{Canvas, POINTS_PER_PX};
 use super::motion::{Motion, ShiftField};
 use super::photons::{Tables, tables};
 use super::plane::{Drawing, Plane};
+use super::second_session::View;
 use super::spec::MovieSpec;
 use super::truth::{MovieTruth, ShiftKnots, WeightedFootprint};
 use crate::error::Result;
@@ -21,12 +22,14 @@ use crate::simulate::philox::{Stream, key_of, philox4x32};
 // still movie of one seed have the same cells, spikes and noise. Above the streams of recordings.
 const STREAM_MOTION: u64 = 8 << 20;
 const STREAM_COMMON: u64 = (8 << 20) + 1;
+const STREAM_VIEW: u64 = (8 << 20) + 2;
 
 /// A movie whose cells, spikes and motion are known; see the module's head.
 pub struct SimulatedMovie {
     spec: MovieSpec,
     canvas: Canvas,
     motion: Motion,
+    view: Option<View>,
     planes: Vec<Plane>,
     tables: &'static Tables,
 }
@@ -49,11 +52,16 @@ impl SimulatedMovie {
         spec.check()?;
         let canvas = Canvas::new(spec);
         let common = common_signal(spec, &mut Stream::new(spec.seed, STREAM_COMMON));
+        let view = spec
+            .second_session
+            .as_ref()
+            .map(|session| View::new(session, spec, &mut Stream::new(spec.seed, STREAM_VIEW)));
         Ok(Self {
             motion: Motion::new(spec, Stream::new(spec.seed, STREAM_MOTION)),
             planes: (0..spec.n_planes)
-                .map(|plane| Plane::new(spec, &canvas, plane, &common))
+                .map(|plane| Plane::new(spec, &canvas, plane, &common, view.as_ref()))
                 .collect(),
+            view,
             tables: tables(),
             spec: spec.clone(),
             canvas,
@@ -68,6 +76,11 @@ impl SimulatedMovie {
     /// How the tissue moves.
     pub fn motion(&self) -> &Motion {
         &self.motion
+    }
+
+    /// Where the first session's places are seen, in a second session.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
     }
 
     /// Frame `t` of `plane`, `[height, width]`, counts.
@@ -242,6 +255,8 @@ impl SimulatedMovie {
             spec_json: serde_json::to_string(&self.spec).ok(),
             ..MovieTruth::default()
         };
+        let mut numbers = Vec::new();
+        let mut first_number = 0;
         for (plane_index, plane) in self.planes.iter().enumerate() {
             for cell in plane.cells.iter().filter(|cell| cell.is_in_frame) {
                 let (body, footprint, weights) = cell.shape.masks(height, width);
@@ -252,8 +267,13 @@ impl SimulatedMovie {
                 truth.plane.push(plane_index);
                 truth.calcium.push(cell.response.clone());
                 truth.spikes.push(cell.spikes.clone());
+                // Cells are counted over all planes.
+                let number = cell.before.map(|number| (first_number + number) as i32);
+                numbers.push(number.unwrap_or(-1));
             }
+            first_number += plane.n_first;
         }
+        truth.first_session_cell = self.view.is_some().then_some(numbers);
         let [row_knots_px, column_knots_px] = self.motion.knot_positions_px();
         let mut knots = ShiftKnots {
             rows_px: row_knots_px,

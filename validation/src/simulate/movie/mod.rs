@@ -8,6 +8,7 @@
 //! - [`smooth`]: Gaussian smoothing, the base of every field and walk.
 //! - [`canvas`]: the fine grid on which tissue is drawn.
 //! - [`tissue`]: background, vessels, neuropil; [`cells`]: shapes and places; [`activity`]: spikes and the indicator.
+//! - [`second_session`]: the same tissue on another day.
 //! - [`motion`]: how it all moves.
 //! - [`photons`]: shot noise.
 //! - [`frames`]: the movie itself; [`source`]: as the engine reads it.
@@ -21,6 +22,7 @@ pub mod motion;
 pub mod photons;
 mod plane;
 mod read_truth;
+pub mod second_session;
 pub mod smooth;
 pub mod source;
 pub mod spec;
@@ -30,6 +32,7 @@ pub mod write;
 
 pub use frames::SimulatedMovie;
 pub use read_truth::read_movie_truth;
+pub use second_session::SecondSession;
 pub use source::SimulatedMovieSource;
 pub use spec::{MovieKind, MovieSpec};
 pub use truth::MovieTruth;

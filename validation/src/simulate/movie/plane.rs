@@ -3,6 +3,7 @@
 use super::activity::{draw_spikes, neuropil_signals, process_signal, respond};
 use super::canvas::{Canvas, CoarseField, Patch};
 use super::cells::{CellShape, draw_appearance, draw_processes, place_cells};
+use super::second_session::{Purposes, Streams, View, look_again, second_plane};
 use super::spec::MovieSpec;
 use super::tissue::{Vessels, make_background, make_neuropil};
 use crate::simulate::philox::Stream;
@@ -14,8 +15,10 @@ const TISSUE: u64 = 0;
 const PLACES: u64 = 1;
 const NEUROPIL: u64 = 2;
 const PROCESSES: u64 = 3;
+const SESSION: u64 = 4;
 const CELLS: u64 = 1 << 20;
 const PROCESS_SIGNALS: u64 = 2 << 20;
+const CELLS_AGAIN: u64 = 3 << 20;
 
 /// Signals weaker than this change no count and are not drawn.
 const FAINTEST: f32 = 1e-4;
@@ -29,6 +32,8 @@ pub(super) struct Cell {
     pub(super) is_in_frame: bool,
     pub(super) spikes: Vec<i16>,
     pub(super) response: Vec<f32>,
+    /// Its number in the plane of the first session, in a second one.
+    pub(super) before: Option<usize>,
 }
 
 /// Tissue and cells of a plane.
@@ -40,6 +45,8 @@ pub(super) struct Plane {
     neuropil: Vec<CoarseField>,
     neuropil_signals: Vec<Vec<f32>>,
     pub(super) cells: Vec<Cell>,
+    /// Cells of the truth of this plane in the first session, in a second one.
+    pub(super) n_first: usize,
     processes: Vec<(Patch, Vec<f32>)>,
 }
 
@@ -54,17 +61,44 @@ pub(super) struct Drawing {
 }
 
 impl Plane {
-    pub(super) fn new(spec: &MovieSpec, canvas: &Canvas, plane: usize, common: &[f32]) -> Self {
-        let stream = |purpose: u64| {
+    /// Draws everything that does not change; `view` is that of a second session.
+    pub(super) fn new(
+        spec: &MovieSpec,
+        canvas: &Canvas,
+        plane: usize,
+        common: &[f32],
+        view: Option<&View>,
+    ) -> Self {
+        let stream_of = |seed: u64, purpose: u64| {
             Stream::new(
-                spec.seed,
+                seed,
                 STREAM_PLANES + plane as u64 * STREAMS_PER_PLANE + purpose,
             )
         };
-        let mut random = stream(TISSUE);
-        let vessels = Vessels::new(spec, canvas.margin_px as f64, &mut random);
-        let background = make_background(spec, canvas, &vessels, &mut random);
-        let placed = place_cells(spec, canvas, &vessels, &mut stream(PLACES));
+        let stream = |purpose: u64| stream_of(spec.seed, purpose);
+        let (background, placed, before, n_first) = match spec.second_session.as_ref().zip(view) {
+            None => {
+                let mut random = stream(TISSUE);
+                let vessels = Vessels::new(spec, canvas.margin_px as f64, &mut random);
+                let background = make_background(spec, canvas, &vessels, &mut random);
+                let placed = place_cells(spec, canvas, &vessels, &mut stream(PLACES));
+                (background, placed, Vec::new(), 0)
+            }
+            Some((session, view)) => {
+                let streams = Streams {
+                    first: &|purpose| stream_of(session.of.seed, purpose),
+                    second: &stream,
+                };
+                let purposes = Purposes {
+                    tissue: TISSUE,
+                    places: PLACES,
+                    cells: CELLS,
+                    session: SESSION,
+                };
+                let made = second_plane(session, spec, canvas, view, &streams, &purposes);
+                (made.background, made.placed, made.before, made.n_first)
+            }
+        };
         let n_in_frame = placed.in_frame.len();
         let cells: Vec<Cell> = placed
             .in_frame
@@ -73,7 +107,12 @@ impl Plane {
             .enumerate()
             .map(|(at, shape)| {
                 let mut random = stream(CELLS + at as u64);
-                let appearance = draw_appearance(spec, &mut random);
+                let mut appearance = draw_appearance(spec, &mut random);
+                let before = before.get(at).copied().flatten();
+                if let Some((session, (_, then))) = spec.second_session.as_ref().zip(before) {
+                    let mut again = stream(CELLS_AGAIN + at as u64);
+                    appearance = look_again(session, then, appearance, &mut again);
+                }
                 let peak = random.between(spec.spike_brightness[0], spec.spike_brightness[1]);
                 let spikes = if appearance.active {
                     draw_spikes(spec, common, &mut random)
@@ -88,6 +127,7 @@ impl Plane {
                     is_in_frame: at < n_in_frame,
                     response: respond(spec, &spikes, peak),
                     spikes,
+                    before: before.map(|(number, _)| number),
                 }
             })
             .collect();
@@ -113,6 +153,7 @@ impl Plane {
             neuropil_signals: neuropil_signals(spec, &mut random),
             neuropil,
             cells,
+            n_first,
             processes,
         }
     }

@@ -179,6 +179,16 @@ impl<R: Read + Seek> TruthFile<'_, R> {
                 )));
             }
         }
+        let first_session_cell = self.values::<i32>("first_session_cell")?;
+        let first_session_cell = first_session_cell.map(|(_, numbers)| numbers);
+        if let Some(numbers) = &first_session_cell
+            && numbers.len() != n_cells
+        {
+            let n = numbers.len();
+            return Err(self.bad(format!(
+                "`first_session_cell` has {n} entries for {n_cells} cells in `bodies`"
+            )));
+        }
         let (n_frames, calcium) = self.signals("calcium", n_cells)?;
         let (n_spike_frames, spikes) = self.signals("spikes", n_cells)?;
         if n_spike_frames != n_frames {
@@ -219,6 +229,7 @@ impl<R: Read + Seek> TruthFile<'_, R> {
             shift_y,
             shift_x,
             bidirectional_offset_px: self.number("bidirectional_offset_px")?.unwrap_or(0.0),
+            first_session_cell,
             spec_json: spec.and_then(|(_, bytes)| String::from_utf8(bytes).ok()),
         })
     }
@@ -291,6 +302,41 @@ mod tests {
                 std::fs::read(&second).unwrap()
             );
         }
+    }
+
+    #[test]
+    fn a_second_sessions_truth_says_which_cells_were_there_before() {
+        use super::super::{MovieSpec, SecondSession, SimulatedMovie};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truth.npz");
+        let first = MovieSpec {
+            height: 60,
+            width: 60,
+            n_frames: 5,
+            n_cells: 8,
+            n_planes: 2,
+            ..MovieSpec::default()
+        };
+        let spec = MovieSpec {
+            seed: 2,
+            second_session: Some(SecondSession::new(first.clone())),
+            ..first
+        };
+        let truth = SimulatedMovie::new(&spec).unwrap().truth();
+        truth.write_npz(&path).unwrap();
+        let read = read_movie_truth(&path).unwrap();
+        assert_eq!(read.first_session_cell, truth.first_session_cell);
+        let numbers = read.first_session_cell.as_ref().unwrap();
+        assert!(numbers.iter().any(|&n| n >= 0) && numbers.contains(&-1));
+        // The second plane's cells come after those of the first one's truth.
+        let before = SimulatedMovie::new(&spec.second_session.unwrap().of);
+        let n_before = before.unwrap().truth().of_plane(0).n_cells() as i32;
+        let second = read.of_plane(1).first_session_cell.unwrap();
+        assert!(second.iter().all(|&n| n == -1 || n >= n_before));
+        assert!(read.spec_json.unwrap().contains("second_session"));
+        let mut short = truth;
+        short.first_session_cell.as_mut().unwrap().pop();
+        short.write_npz(&path).unwrap_err();
     }
 
     #[test]

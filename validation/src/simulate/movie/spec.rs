@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::canvas::LARGEST_SCAN_OFFSET_PX;
+use super::second_session::SecondSession;
 use crate::error::{Result, ValidationError};
 
 /// The movies that can be simulated; each is a set of defaults of [`MovieSpec`].
@@ -175,6 +176,10 @@ pub struct MovieSpec {
     pub saturation: i16,
     /// Share of the fluorescence that is lost from the first frame to the last, exponentially. Default 0.
     pub bleaching_share: f64,
+
+    /// The field that is looked at again, where this movie is the second session of another. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_session: Option<SecondSession>,
 }
 
 impl Default for MovieSpec {
@@ -233,6 +238,7 @@ impl MovieSpec {
             read_noise: 6.0,
             saturation: i16::MAX,
             bleaching_share: 0.0,
+            second_session: None,
         };
         match kind {
             MovieKind::Standard => standard,
@@ -380,7 +386,9 @@ impl MovieSpec {
         in_range("offset", self.offset, -10_000.0, 10_000.0)?;
         in_range("read_noise", self.read_noise, 0.0, 1_000.0)?;
         in_range("saturation", f64::from(self.saturation), 1.0, 32_767.0)?;
-        in_range("bleaching_share", self.bleaching_share, 0.0, 0.95)
+        in_range("bleaching_share", self.bleaching_share, 0.0, 0.95)?;
+        let mut sessions = self.second_session.iter();
+        sessions.try_for_each(|session| session.check(self))
     }
 }
 

@@ -61,6 +61,92 @@ impl Vessels {
     }
 }
 
+/// What the background of a plane is drawn from.
+pub(super) struct Ground {
+    shade: CoarseField,
+    /// Its least and largest value.
+    range: (f32, f32),
+    /// Deviation 1, `[canvas height, canvas width]`.
+    texture: Vec<f32>,
+}
+
+impl Ground {
+    /// Draws the fields.
+    pub(super) fn new(canvas: &Canvas, random: &mut Stream) -> Self {
+        let shade = smooth_field(canvas, SHADE_PX, random);
+        let range = shade
+            .values
+            .iter()
+            .fold((f32::MAX, f32::MIN), |(low, high), &value| {
+                (low.min(value), high.max(value))
+            });
+        let width_points = TEXTURE_PX * POINTS_PER_PX as f64;
+        let mut texture = smooth_image(
+            &white(canvas.n_points(), random),
+            canvas.width,
+            width_points,
+        );
+        standardise(&mut texture, deviation_of_image(width_points));
+        Self {
+            shade,
+            range,
+            texture,
+        }
+    }
+
+    /// Brightness of the shade where its field has a value.
+    fn shade_of(&self, value: f32) -> f32 {
+        let (low, high) = self.range;
+        0.75 + 0.5 * (value - low) / (high - low).max(1e-6)
+    }
+
+    /// Brightness at each grid point; its mean is 1. `seen(place_px, texture)` gives the light that comes through there, and the texture that is
+    /// seen in place of that of the ground.
+    pub(super) fn background(
+        &self,
+        spec: &MovieSpec,
+        canvas: &Canvas,
+        seen: impl Fn([f64; 2], f32) -> (f64, f32),
+    ) -> Vec<f32> {
+        let contrast = spec.texture_contrast as f32;
+        let mut line = Vec::new();
+        let mut shades = vec![0.0; canvas.width];
+        let mut background = self.texture.clone();
+        for (row, values) in background.chunks_exact_mut(canvas.width).enumerate() {
+            self.shade.row(row, &mut line, &mut shades);
+            for (column, value) in values.iter_mut().enumerate() {
+                let shade = self.shade_of(shades[column]);
+                let (light, texture) =
+                    seen([canvas.place_px(row), canvas.place_px(column)], *value);
+                let fine = (1.0 + contrast * texture).max(0.2);
+                *value = (shade * light as f32 * fine).max(DARKEST);
+            }
+        }
+        let mean = background
+            .iter()
+            .map(|&value| f64::from(value))
+            .sum::<f64>()
+            / background.len() as f64;
+        let factor = (1.0 / mean) as f32;
+        background.iter_mut().for_each(|value| *value *= factor);
+        background
+    }
+
+    /// Texture at a place of the frame, between grid points by straight lines; `None` outside of the canvas.
+    pub(super) fn texture_at(&self, canvas: &Canvas, [y_px, x_px]: [f64; 2]) -> Option<f32> {
+        let (row, column) = (canvas.point_of(y_px), canvas.point_of(x_px));
+        let inside = |point: f64, n: usize| point >= 0.0 && point < (n - 1) as f64;
+        if !inside(row, canvas.height) || !inside(column, canvas.width) {
+            return None;
+        }
+        let (top, left) = (row as usize, column as usize);
+        let (down, right) = ((row - top as f64) as f32, (column - left as f64) as f32);
+        let at = |y: usize, x: usize| self.texture[(top + y) * canvas.width + left + x];
+        let line = |y: usize| at(y, 0) + right * (at(y, 1) - at(y, 0));
+        Some(line(0) + down * (line(1) - line(0)))
+    }
+}
+
 /// Background brightness at each grid point, `[canvas height, canvas width]`; its mean is 1.
 pub fn make_background(
     spec: &MovieSpec,
@@ -68,42 +154,10 @@ pub fn make_background(
     vessels: &Vessels,
     random: &mut Stream,
 ) -> Vec<f32> {
-    let shade = smooth_field(canvas, SHADE_PX, random);
-    let (low, high) = shade
-        .values
-        .iter()
-        .fold((f32::MAX, f32::MIN), |(low, high), &value| {
-            (low.min(value), high.max(value))
-        });
-    let width_points = TEXTURE_PX * POINTS_PER_PX as f64;
-    let mut texture = smooth_image(
-        &white(canvas.n_points(), random),
-        canvas.width,
-        width_points,
-    );
-    standardise(&mut texture, deviation_of_image(width_points));
-
-    let contrast = spec.texture_contrast as f32;
-    let mut line = Vec::new();
-    let mut shades = vec![0.0; canvas.width];
-    let mut background = texture;
-    for (row, values) in background.chunks_exact_mut(canvas.width).enumerate() {
-        shade.row(row, &mut line, &mut shades);
-        for (column, value) in values.iter_mut().enumerate() {
-            let shade = 0.75 + 0.5 * (shades[column] - low) / (high - low).max(1e-6);
-            let light = vessels.light_at(canvas.place_px(row), canvas.place_px(column)) as f32;
-            let fine = (1.0 + contrast * *value).max(0.2);
-            *value = (shade * light * fine).max(DARKEST);
-        }
-    }
-    let mean = background
-        .iter()
-        .map(|&value| f64::from(value))
-        .sum::<f64>()
-        / background.len() as f64;
-    let factor = (1.0 / mean) as f32;
-    background.iter_mut().for_each(|value| *value *= factor);
-    background
+    let ground = Ground::new(canvas, random);
+    ground.background(spec, canvas, |place_px, texture| {
+        (vessels.light_at(place_px[0], place_px[1]), texture)
+    })
 }
 
 /// The neuropil's fields: where each of its signals is seen; positive, with a mean of about 0.8.

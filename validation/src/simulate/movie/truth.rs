@@ -15,7 +15,8 @@
 //!
 //! Beside them: `plane` int32 `[cells]`; `n_planes`; `nonrigid_y`, `nonrigid_x` float32 `[planes, frames, rows, columns]`, the
 //! displacement less the shift at the knots whose places in the frame are `knot_y` and `knot_x`; `bidirectional_offset_px`; `spec_json`
-//! uint8, the specification as text.
+//! uint8, the specification as text. In a second session ([`super::second_session`]) also `first_session_cell` int32 `[cells]`: the number
+//! of the cell in the truth of the first session, counted over all its planes, or −1 for a cell that was not there.
 
 use std::io::Write;
 use std::path::Path;
@@ -84,6 +85,8 @@ pub struct MovieTruth {
     pub bidirectional_offset_px: f64,
     /// The specification, where it is known.
     pub spec_json: Option<String>,
+    /// In a second session, the number of each cell in the first one's truth, over all planes; −1 for a new cell, `[cells]`.
+    pub first_session_cell: Option<Vec<i32>>,
 }
 
 impl MovieTruth {
@@ -128,6 +131,10 @@ impl MovieTruth {
             shift_x: vec![self.shift_x[plane].clone()],
             knots,
             spec_json: self.spec_json.clone(),
+            first_session_cell: self
+                .first_session_cell
+                .as_ref()
+                .map(|numbers| pick(numbers, &keep)),
             ..*self
         }
     }
@@ -221,6 +228,10 @@ impl MovieTruth {
         )?;
         if let Some(text) = &self.spec_json {
             add_array(archive, "spec_json", &[text.len() as u64], text.bytes())?;
+        }
+        if let Some(numbers) = &self.first_session_cell {
+            let numbers = numbers.iter().copied();
+            add_array(archive, "first_session_cell", &[n_cells], numbers)?;
         }
         archive.zip_writer().finish()?.flush()
     }

@@ -110,7 +110,7 @@ fn assign_every_row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::philox::Stream;
+    use crate::sorting::clustering::random::Random;
 
     fn best_by_trying_all(
         n_rows: usize,
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_sum_equals_that_of_trying_every_pairing() {
-        let mut random = Stream::new(5, 0);
+        let mut random = Random(5);
         for (n_rows, n_columns) in [
             (1, 1),
             (1, 4),
