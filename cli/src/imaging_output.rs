@@ -25,7 +25,6 @@ use somata_io::{
         cell_table::{CellColumn, write_cells_csv},
         imagej_roi::{ImagejRoi, RoiShape, write_roi_zip},
         label_image::{label_image, write_label_tiff},
-        movie_writer::TiffMovieWriter,
         picture::{write_outlined_picture, write_picture},
         suite2p::{
             NonrigidShifts, SecondChannel, Suite2pPlane, Suite2pRoi, Suite2pSettings,
@@ -68,12 +67,15 @@ pub fn estimate_memory(info: &MovieInfo, threads: usize) -> u64 {
     sample + lane * threads as u64 + images + (96 << 20)
 }
 
-/// Disk that the work folder takes, bytes: the binned movie and the traces (of about a cell every 600 pixels).
+/// Disk that the work folder takes, bytes: the binned movie and the traces (of about a cell every 600 pixels) of each channel that
+/// has some.
 pub fn estimate_disk(info: &MovieInfo, parameters: &ImagingParameters) -> u64 {
     let pixels = info.n_pixels() as u64;
     let bins = (info.n_frames as u64 / 10).min(u64::from(parameters.binning.max_bins)) + 1;
     let cells = pixels / 600 + 1;
-    info.n_planes as u64 * (2 * pixels * bins + 4 * 7 * cells * info.n_frames as u64)
+    // Three traces as they are measured, four that are made of them; a second channel has only the former.
+    let traces = if info.n_channels > 1 { 10 } else { 7 };
+    info.n_planes as u64 * (2 * pixels * bins + 4 * traces * cells * info.n_frames as u64)
 }
 
 /// Names of the stages of a run.
@@ -400,7 +402,7 @@ fn write_plane(
         n_channels: info.n_channels,
         functional_channel: made.functional_channel,
         largest_shift_fraction: registration.max_shift,
-        nonrigid: registration.knot_rows > 1,
+        nonrigid: registration.knot_rows * registration.knot_columns > 1,
         bidirectional_phase_px: f64::from(plane.reference.row_offset),
         baseline_window_s: made.parameters.deconvolution.baseline_window_s,
         ..Suite2pSettings::default()
@@ -739,85 +741,4 @@ fn motion_csv(info: &MovieInfo, planes: &[PlaneResult]) -> String {
         }
     }
     text
-}
-
-/// Registered movies in the making: one file a plane.
-pub struct KeptMovies {
-    folder: PathBuf,
-    height: usize,
-    width: usize,
-    n_planes: usize,
-    frame_rate_hz: f64,
-    signed: bool,
-    open: Option<(usize, Kept)>,
-}
-
-enum Kept {
-    Signed(TiffMovieWriter<i16>),
-    Unsigned(TiffMovieWriter<u16>),
-}
-
-impl KeptMovies {
-    /// Movies in `folder`: `registered.tif`, or `registered_planeK.tif` where there are several planes.
-    pub fn new(folder: &Path, info: &MovieInfo, signed: bool) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            height: info.height,
-            width: info.width,
-            n_planes: info.n_planes,
-            frame_rate_hz: info.frame_rate_hz,
-            signed,
-            open: None,
-        }
-    }
-
-    /// Appends frames of a plane, rounded to 16 bits.
-    ///
-    /// # Errors
-    /// When the disk is full.
-    pub fn append(&mut self, plane: usize, frames: &[f32]) -> Outcome {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != plane) {
-            self.close()?;
-            let path = plane_file(&self.folder, "registered", plane, self.n_planes, "tif");
-            let (height, width, rate) = (self.height, self.width, self.frame_rate_hz);
-            let kept = if self.signed {
-                Kept::Signed(TiffMovieWriter::create(&path, height, width, rate)?)
-            } else {
-                Kept::Unsigned(TiffMovieWriter::create(&path, height, width, rate)?)
-            };
-            self.open = Some((plane, kept));
-        }
-        match &mut self.open.as_mut().expect("opened above").1 {
-            Kept::Signed(writer) => {
-                let pixels: Vec<i16> = frames.iter().map(|v| v.round_ties_even() as i16).collect();
-                writer.append(&pixels)?;
-            }
-            Kept::Unsigned(writer) => {
-                let pixels: Vec<u16> = frames.iter().map(|v| v.round_ties_even() as u16).collect();
-                writer.append(&pixels)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close(&mut self) -> Outcome {
-        match self.open.take() {
-            None => {}
-            Some((_, Kept::Signed(writer))) => {
-                writer.finish()?;
-            }
-            Some((_, Kept::Unsigned(writer))) => {
-                writer.finish()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Completes the last file.
-    ///
-    /// # Errors
-    /// When the disk is full.
-    pub fn finish(mut self) -> Outcome {
-        self.close()
-    }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod imaging_output;
 mod imaging_result;
+mod kept_movies;
 mod messages;
 mod run;
 mod signals;

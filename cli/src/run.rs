@@ -227,7 +227,13 @@ impl Session {
     pub fn outcome<T>(&self, result: Result<T, EngineError>) -> Outcome<T> {
         self.messages.finish();
         result.map_err(|error| match error {
-            EngineError::Cancelled => self.signals.failure(),
+            EngineError::Cancelled => {
+                let kept = self
+                    .checkpoints()
+                    .read_dir()
+                    .is_ok_and(|mut files| files.next().is_some());
+                self.signals.failure(kept)
+            }
             error => error.into(),
         })
     }

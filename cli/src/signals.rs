@@ -41,14 +41,17 @@ impl Signals {
         Ok(Self(received))
     }
 
-    /// The failure with which a stopped run ends.
-    pub fn failure(&self) -> Failure {
+    /// The failure with which a stopped run ends; `kept`: whether it leaves stages that are finished.
+    pub fn failure(&self, kept: bool) -> Failure {
         let code = if self.0.load(Ordering::Relaxed) == SIGTERM as usize {
             ExitCode::Terminated
         } else {
             ExitCode::Interrupted
         };
-        Failure::new(code, "stopped on request")
-            .hint("the same command goes on from the last finished stage")
+        Failure::new(code, "stopped on request").hint(if kept {
+            "the same command goes on from the last finished stage"
+        } else {
+            "the same command begins again"
+        })
     }
 }

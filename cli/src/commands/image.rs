@@ -8,7 +8,7 @@ use somata_engine::{
     device::DeviceChoice,
     error::EngineError,
     imaging::{ImageOptions, ImagingResult, check_movie, image, segmentation::Network},
-    movie::{Movie, PixelType},
+    movie::Movie,
     parameters::imaging::ImagingParameters,
 };
 use somata_io::movie::MovieOptions;
@@ -18,6 +18,7 @@ use crate::{
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
     imaging_output as output,
+    kept_movies::KeptMovies,
     run::{OutputArguments, RunArguments, Session, existing, parameters, threads},
 };
 
@@ -227,7 +228,7 @@ pub fn image_to(
     let start = std::time::Instant::now();
     let mut kept = arguments
         .keep_movie
-        .then(|| output::KeptMovies::new(session.output.path(), info, signed(info.pixel_type)));
+        .then(|| KeptMovies::new(session.output.path(), info));
     let mut failed = None;
     let result = match &mut kept {
         None => image(movie, parameters, options, None),
@@ -278,11 +279,6 @@ pub fn image_to(
     )?;
     session.commit(&arguments.output)?;
     Ok(manifest)
-}
-
-/// Whether values below zero are meant.
-fn signed(pixel_type: PixelType) -> bool {
-    !matches!(pixel_type, PixelType::U8 | PixelType::U16 | PixelType::U32)
 }
 
 /// One line on a result.

@@ -6,9 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use somata_engine::{
     device::Executor,
-    imaging::{
-        detection::summary::local_contrast,
-        segmentation::{Labels, Network, cellpose_input, network::InputKind, segment},
+    imaging::segmentation::{
+        Labels, Network, cellpose_input, network::InputKind, segment, segment_still,
     },
     parameters::imaging::ImagingParameters,
 };
@@ -399,13 +398,20 @@ fn one_image(
             .collect())
     };
     let shown = plane(arguments.channel, "--channel")?;
-    let input = match network.input {
-        InputKind::Summary => {
-            let mut input = local_contrast(&shown, size, &vec![true; n], executor)?;
-            // Nothing is known of activity.
-            input.resize(network.channels() * n, 0.0);
-            input
-        }
+    let scale = arguments
+        .diameter
+        .map_or(1.0, |diameter| diameter / network.diameter_px);
+    let control = &session.control;
+    let labels = match network.input {
+        InputKind::Summary => segment_still(
+            network,
+            &shown,
+            size,
+            scale,
+            &parameters.segmentation,
+            executor,
+            control,
+        )?,
         InputKind::Cellpose => {
             let mut planes = shown.clone();
             if network.channels() > 1 {
@@ -414,21 +420,11 @@ fn one_image(
                     None => planes.resize(2 * n, 0.0),
                 }
             }
-            cellpose_input(&planes, n)
+            let input = cellpose_input(&planes, n);
+            let parameters = &parameters.segmentation;
+            segment(network, &input, size, scale, parameters, executor, control)?.1
         }
     };
-    let scale = arguments
-        .diameter
-        .map_or(1.0, |diameter| diameter / network.diameter_px);
-    let (_, labels) = segment(
-        network,
-        &input,
-        size,
-        scale,
-        &parameters.segmentation,
-        executor,
-        &session.control,
-    )?;
     Ok((labels, shown))
 }
 

@@ -60,6 +60,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if arguments.result.is_file() {
         return labels(arguments);
     }
+    if !arguments.result.is_dir() {
+        return Err(Failure::new(
+            ExitCode::Input,
+            format!("there is no result `{}`", arguments.result.display()),
+        )
+        .hint("check the path"));
+    }
     if is_matching(&arguments.result) {
         let score = score_matching(&arguments.result, &arguments.truth)?;
         if arguments.json {

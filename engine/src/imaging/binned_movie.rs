@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, pipeline::checkpoint::work_error};
@@ -144,41 +145,44 @@ impl BinnedMovie {
         &self.reference
     }
 
-    /// Calls `visit` with every bin less the reference, `[y, x]`, in order.
+    /// Calls `work` with groups of `n` bins less the reference (the last may be smaller), several at a time: position of the first
+    /// bin and `[bin, y, x]`. What comes of them goes to `take` in order, whatever the number of threads.
     ///
     /// # Errors
-    /// When the file cannot be read, or what `visit` returns.
-    pub fn for_each(&self, mut visit: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-        self.for_each_group(1, |first, bins| visit(first, bins))
-    }
-
-    /// As [`BinnedMovie::for_each`], but `n` bins at a time (the last group may be smaller).
-    ///
-    /// # Errors
-    /// As [`BinnedMovie::for_each`].
-    pub fn for_each_group(
+    /// When the file cannot be read, or what `work` and `take` return.
+    pub fn for_each_group<T: Send>(
         &self,
         n: usize,
-        mut visit: impl FnMut(usize, &[f32]) -> Result<()>,
+        work: impl Fn(usize, &[f32]) -> Result<T> + Sync,
+        mut take: impl FnMut(T) -> Result<()>,
     ) -> Result<()> {
-        let failed = |error| work_error("read", &self.path, error);
-        let mut file = File::open(&self.path).map_err(failed)?;
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let n_pixels = self.n_pixels();
-        let mut bytes = Vec::new();
-        let mut values = Vec::new();
-        for first in (0..self.n_bins).step_by(n) {
-            let count = n.min(self.n_bins - first);
-            bytes.resize(2 * count * n_pixels, 0);
-            file.read_exact(&mut bytes).map_err(failed)?;
-            values.clear();
-            for bin in bytes.chunks_exact(2 * n_pixels) {
-                let pairs = bin.as_chunks::<2>().0.iter().zip(&self.step);
-                values
-                    .extend(pairs.map(|(&pair, step)| f32::from(i16::from_le_bytes(pair)) * step));
+        let firsts: Vec<usize> = (0..self.n_bins).step_by(n).collect();
+        for wave in firsts.chunks(rayon::current_num_threads().max(1)) {
+            let made: Vec<Result<T>> = wave
+                .par_iter()
+                .map(|&first| work(first, &self.group(first, n.min(self.n_bins - first))?))
+                .collect();
+            for result in made {
+                take(result?)?;
             }
-            visit(first, &values)?;
         }
         Ok(())
+    }
+
+    /// `count` bins from `first` on.
+    fn group(&self, first: usize, count: usize) -> Result<Vec<f32>> {
+        let failed = |error| work_error("read", &self.path, error);
+        let n_pixels = self.n_pixels();
+        let mut file = File::open(&self.path).map_err(failed)?;
+        file.seek(SeekFrom::Start(2 * (first * n_pixels) as u64))
+            .map_err(failed)?;
+        let mut bytes = vec![0; 2 * count * n_pixels];
+        file.read_exact(&mut bytes).map_err(failed)?;
+        let mut values = Vec::with_capacity(count * n_pixels);
+        for bin in bytes.chunks_exact((2 * n_pixels).max(1)) {
+            let pairs = bin.as_chunks::<2>().0.iter().zip(&self.step);
+            values.extend(pairs.map(|(&pair, step)| f32::from(i16::from_le_bytes(pair)) * step));
+        }
+        Ok(values)
     }
 }

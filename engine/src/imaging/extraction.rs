@@ -198,12 +198,10 @@ impl<'a> Smoother<'a> {
 /// Takes moved frames `[frame, y, x]` in order, for `--keep-movie`.
 pub type FrameSink<'a> = &'a mut dyn FnMut(&[f32]) -> Result<()>;
 
-/// Traces of a plane, and the noise of the demixed ones.
+/// Traces of a plane.
 pub struct Extraction {
     /// The traces: demixed, raw, neuropil, of all cells each.
     pub traces: TraceFile,
-    /// Deviation of a cell's demixed amplitude that the pixels' noise makes.
-    pub noise: Vec<f32>,
     /// Values of float data that were not finite and count as 0.
     pub not_finite: NotFinite,
 }
@@ -341,7 +339,6 @@ pub fn extract(
     drop(smoother);
     Ok(Extraction {
         traces: writer.finish()?,
-        noise: solver.noise,
         not_finite,
     })
 }

@@ -17,10 +17,11 @@ use super::{
         summary::{Standardiser, Summary, summarise},
     },
     extraction::{FrameSink, extract},
-    frames::{FrameGrid, NotFinite},
+    frames::FrameGrid,
     proposals,
     registration::{Reference, RegisteredPlane, reference_image, register, register::PassOptions},
     rois::Roi,
+    second_channel::{SecondChannel, follow},
     segmentation::{Network, network::InputKind, segment},
     trace_file::TraceFile,
 };
@@ -86,23 +87,10 @@ pub struct PlaneResult {
     pub offset: f32,
     /// Demixed, raw and neuropil traces.
     pub extracted: TraceFile,
-    /// Deviation of each demixed amplitude that the pixels' noise makes.
-    pub demixed_noise: Vec<f32>,
     /// ΔF/F, denoised traces, spikes, baselines.
     pub spikes: Spikes,
     /// The other channel, where there is one.
     pub second: Option<SecondChannel>,
-}
-
-/// The channel that is moved along.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct SecondChannel {
-    /// Mean of the good frames, `[y, x]`.
-    pub mean: Vec<f32>,
-    /// Its raw and neuropil traces (the demixed ones are there as well).
-    pub extracted: TraceFile,
-    /// Values of float data that were not finite and count as 0.
-    pub not_finite: NotFinite,
 }
 
 /// What came of a movie.
@@ -127,13 +115,6 @@ struct Found {
     summary: Summary,
     rois: Vec<Roi>,
     offset: f32,
-}
-
-/// What extraction leaves.
-#[derive(Deserialize, Serialize)]
-struct Extracted {
-    traces: TraceFile,
-    noise: Vec<f32>,
 }
 
 /// Finds cells in a movie and extracts their traces and spikes.
@@ -322,7 +303,7 @@ impl Run<'_> {
             control,
             &name,
             // A movie that is to be kept is only there when this pass is made.
-            |stored: &Extracted| !keep && stored.traces.is_whole(),
+            |stored: &TraceFile| !keep && stored.is_whole(),
             || {
                 let found = extract(
                     self.movie,
@@ -338,10 +319,7 @@ impl Run<'_> {
                     self.pass(),
                     sink,
                 )?;
-                Ok(Extracted {
-                    traces: found.traces,
-                    noise: found.noise,
-                })
+                Ok(found.traces)
             },
         )?;
         let name = self.name("spikes", plane);
@@ -352,7 +330,7 @@ impl Run<'_> {
             |stored: &Spikes| stored.traces.is_whole(),
             || {
                 deconvolution::deconvolve(
-                    &traces.traces,
+                    &traces,
                     rois.len(),
                     &registered.bad_frames,
                     self.movie.info().frame_rate_hz,
@@ -378,8 +356,7 @@ impl Run<'_> {
             rois,
             cell_probability,
             offset,
-            extracted: traces.traces,
-            demixed_noise: traces.noise,
+            extracted: traces,
             spikes,
             second,
         })
@@ -524,22 +501,7 @@ impl Run<'_> {
             &name,
             |stored: &SecondChannel| stored.extracted.is_whole(),
             || {
-                let n_pixels = info.n_pixels();
-                let mut sum = vec![0.0f64; n_pixels];
-                let (mut frame, mut n) = (0, 0u32);
-                let mut add = |frames: &[f32]| {
-                    for image in frames.chunks_exact(n_pixels) {
-                        if !registered.bad_frames[frame] {
-                            n += 1;
-                            for (sum, value) in sum.iter_mut().zip(image) {
-                                *sum += f64::from(*value);
-                            }
-                        }
-                        frame += 1;
-                    }
-                    Ok(())
-                };
-                let found = extract(
+                follow(
                     self.movie,
                     [plane, channel],
                     rois,
@@ -551,16 +513,7 @@ impl Run<'_> {
                     &path,
                     &name,
                     self.pass(),
-                    Some(&mut add),
-                )?;
-                Ok(SecondChannel {
-                    mean: sum
-                        .iter()
-                        .map(|sum| (sum / f64::from(n.max(1))) as f32)
-                        .collect(),
-                    extracted: found.traces,
-                    not_finite: found.not_finite,
-                })
+                )
             },
         )?;
         let of = format!("{}second channel: ", self.of_plane(plane));

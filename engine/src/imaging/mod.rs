@@ -9,7 +9,8 @@
 //! 3. [`demixing`]: footprints refined on the traces, signals taken apart;
 //! 4. [`extraction`]: traces from a second pass; [`neuropil`]: the ring around each cell;
 //! 5. [`deconvolution`]: baselines, the indicator's response, spikes;
-//! 6. [`classification`]: how likely each region is a cell.
+//! 6. [`classification`]: how likely each region is a cell;
+//! 7. [`second_channel`]: the channel that is not functional, moved along.
 //!
 //! [`imager`] runs them.
 
@@ -27,6 +28,7 @@ pub mod neuropil;
 pub mod proposals;
 pub mod registration;
 pub mod rois;
+pub mod second_channel;
 pub mod segmentation;
 pub mod trace_file;
 

@@ -1,7 +1,5 @@
 //! Sets of pixels on a small patch of an image: grown, shrunk, filled, taken apart.
 
-use std::collections::BTreeSet;
-
 /// A rectangle of an image, with a value for every pixel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patch<T> {
@@ -227,23 +225,23 @@ impl Patch<f32> {
             .map(|k| (-0.5 * (k as f32 / sigma).powi(2)).exp())
             .collect();
         let total: f32 = kernel.iter().sum();
-        let pass = |values: &[f32], step: (i64, i64)| -> Vec<f32> {
-            let source = self.with(values.to_vec());
+        let pass = |values: &[f32], stride: usize, length: usize| -> Vec<f32> {
             (0..values.len())
                 .map(|i| {
-                    let steps: Vec<_> =
-                        (-reach..=reach).map(|k| (k * step.0, k * step.1)).collect();
-                    source
-                        .around_index(i, &steps)
-                        .zip(&kernel)
-                        .map(|(j, weight)| j.map_or(0.0, |j| weight * values[j]))
+                    let at = (i / stride % length) as i64;
+                    let inside = (-at).max(-reach)..=(length as i64 - 1 - at).min(reach);
+                    inside
+                        .map(|k| {
+                            let neighbour = (i as i64 + k * stride as i64) as usize;
+                            kernel[(k + reach) as usize] * values[neighbour]
+                        })
                         .sum::<f32>()
                         / total
                 })
                 .collect()
         };
-        let along_y = pass(&self.values, (1, 0));
-        self.with(pass(&along_y, (0, 1)))
+        let along_y = pass(&self.values, self.width, self.height);
+        self.with(pass(&along_y, 1, self.width))
     }
 }
 
@@ -301,11 +299,6 @@ pub fn aspect_ratio(pixels: &[u32], size: ImageSize) -> f64 {
     let (half_trace, difference) = (0.5 * (yy + xx), 0.5 * (yy - xx));
     let root = (difference * difference + yx * yx).sqrt();
     ((half_trace + root) / (half_trace - root).max(1e-6 * n)).sqrt()
-}
-
-/// Pixels of several sets together.
-pub fn union<'a>(sets: impl Iterator<Item = &'a [u32]>) -> BTreeSet<u32> {
-    sets.flatten().copied().collect()
 }
 
 #[cfg(test)]

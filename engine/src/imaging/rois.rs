@@ -118,6 +118,31 @@ impl Rows {
         }
     }
 
+    /// The same entries by pixel: for each of `n_pixels` a row of (row, weight), rows ascending.
+    pub fn by_pixel(&self, n_pixels: usize) -> Self {
+        let mut start = vec![0u32; n_pixels + 1];
+        for &pixel in &self.pixel {
+            start[pixel as usize + 1] += 1;
+        }
+        for pixel in 0..n_pixels {
+            start[pixel + 1] += start[pixel];
+        }
+        let mut next = start.clone();
+        let (mut row, mut weight) = (vec![0; self.pixel.len()], vec![0.0; self.pixel.len()]);
+        for k in 0..self.len() {
+            for (pixel, value) in self.row(k) {
+                let at = &mut next[pixel as usize];
+                (row[*at as usize], weight[*at as usize]) = (k as u32, value);
+                *at += 1;
+            }
+        }
+        Self {
+            start,
+            pixel: row,
+            weight,
+        }
+    }
+
     /// Every row's weighted sum of an image, in 64 bits.
     pub fn apply(&self, image: &[f32]) -> Vec<f64> {
         (0..self.len())

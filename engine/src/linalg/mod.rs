@@ -122,6 +122,29 @@ pub fn inverse(a: &[f64], n: usize) -> Option<Vec<f64>> {
     flat.iter().all(|v| v.is_finite()).then_some(flat)
 }
 
+/// Sum of products: short sums in `f32` (fast), long ones in `f64` (exact enough).
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.chunks(256)
+        .zip(b.chunks(256))
+        .map(|(a, b)| {
+            let mut sums = [0.0f32; 16];
+            let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
+            let rest: f32 = a16
+                .remainder()
+                .iter()
+                .zip(b16.remainder())
+                .map(|(a, b)| a * b)
+                .sum();
+            for (a, b) in a16.zip(b16) {
+                for i in 0..16 {
+                    sums[i] += a[i] * b[i];
+                }
+            }
+            f64::from(sums.iter().sum::<f32>() + rest)
+        })
+        .sum()
+}
+
 /// Median of the values, which are reordered; the mean of the middle two when even, 0 when empty.
 pub fn median(values: &mut [f32]) -> f32 {
     if values.is_empty() {

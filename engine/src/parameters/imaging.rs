@@ -39,7 +39,7 @@ stage_parameters! {
 stage_parameters! {
     /// Cells in the summary images, or in still images.
     "segmentation" Segmentation {
-        /// Diameter of cells; 0 leaves images at their own scale, which suits cells of 8 to 20 pixels.
+        /// Diameter of a movie's cells (still images: `--diameter`); 0 leaves images at their own scale, which suits cells of 8 to 20 pixels.
         diameter_px: f64 = 0.0, "pixels", 0.0, 1000.0;
         /// Log odds above which a pixel is part of a cell.
         logit_threshold: f64 = 0.0, "", -10.0, 10.0;
@@ -66,7 +66,7 @@ stage_parameters! {
         /// Largest ratio of the axes.
         max_aspect_ratio: f64 = 1.6, "", 1.0, 100.0;
         /// Smallest mean probability of the network over the body.
-        min_probability: f64 = 0.3, "", 0.0, 1.0;
+        min_probability: f64 = 0.5, "", 0.0, 1.0;
     }
 }
 

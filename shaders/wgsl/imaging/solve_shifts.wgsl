@@ -11,7 +11,7 @@
 // at a time, once for its right-hand side (rows between the knots before and after it) and once for its row of the
 // matrices. Both times the members of a team share the sum and add it in a tree.
 //
-// sums          [frame, row, 3 + 2 knot_columns]   from sum_gradients
+// sums          [frame, row, 6 + 2 knot_columns]   from sum_gradients
 // system        with n = 2 knot_rows knot_columns: sum of the weights, weighted squares of the reference about its mean,
 //               two zeros, [n] sums of the gradients, [n] sums of gradient times reference, [n, n] inverse matrix,
 //               [n, n] inverse matrix times ridge

@@ -7,11 +7,10 @@ use somata_engine::{
     imaging::{
         ImageOptions,
         deconvolution::{Derived, derived_place},
-        detection::summary::local_contrast,
         extraction::{Extracted, place},
         image,
         imager::PlaneResult,
-        segmentation::{Network, NetworkWeights, segment},
+        segmentation::{Network, NetworkWeights, segment_still},
     },
     parameters::imaging::{ImagingParameters, Segmentation},
     stream::Control,
@@ -246,14 +245,9 @@ fn annotated(name: &str) -> f64 {
     let size = [image.height, image.width];
     let executor = CpuExecutor::new(2);
     let network = Network::new(&executor, &own_weights()).expect("the program's own weights");
-    let n_pixels = image.pixels.len();
-    let mut input =
-        local_contrast(&image.pixels, size, &vec![true; n_pixels], &executor).expect("an image");
-    // Nothing is known of activity.
-    input.resize(network.channels() * n_pixels, 0.0);
-    let (_, found) = segment(
+    let found = segment_still(
         &network,
-        &input,
+        &image.pixels,
         size,
         1.0,
         &Segmentation::default(),

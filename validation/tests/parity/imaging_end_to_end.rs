@@ -142,11 +142,17 @@ fn registered(movie: &WanderingBlobs, executor: &dyn Executor, path: &Path) -> R
 fn bins(movie: &BinnedMovie) -> Vec<f32> {
     let mut all = Vec::new();
     movie
-        .for_each(|_, bin| {
-            let values = bin.iter().zip(movie.reference()).map(|(v, r)| v + r);
-            all.extend(values);
-            Ok(())
-        })
+        .for_each_group(
+            1,
+            |_, bin| {
+                let values = bin.iter().zip(movie.reference()).map(|(v, r)| v + r);
+                Ok(values.collect::<Vec<f32>>())
+            },
+            |bin| {
+                all.extend(bin);
+                Ok(())
+            },
+        )
         .expect("readable");
     all
 }

@@ -48,7 +48,7 @@ pub fn tell(reader: &dyn MovieReader, path: &Path, as_json: bool) -> Outcome {
         }
         _ if d.n_frames == 1 => "length     1 frame\n".to_owned(),
         _ => format!(
-            "length     {} frames; nothing says their rate: `somata image` needs `--frame-rate HZ`\n",
+            "length     {} frames; nothing says their rate\n",
             d.n_frames
         ),
     });
@@ -73,8 +73,13 @@ pub fn tell(reader: &dyn MovieReader, path: &Path, as_json: bool) -> Outcome {
         text.push_str(&format!("warning    {warning}\n"));
     }
     let command = if d.n_frames > 1 { "image" } else { "segment" };
+    let rate = if d.frame_rate_hz.is_none() && d.n_frames > 1 {
+        " --frame-rate HZ"
+    } else {
+        ""
+    };
     text.push_str(&format!(
-        "next       somata {command} {} --out OUT\n",
+        "next       somata {command} {} --out OUT{rate}\n",
         path.display()
     ));
     print(&text);

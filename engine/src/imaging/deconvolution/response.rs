@@ -122,7 +122,8 @@ fn prepare(traces: &[(Vec<f32>, f32)], frame_rate_hz: f64, decay_s: f64) -> Vec<
         .collect()
 }
 
-/// Events that stand alone before their onset, the largest first.
+/// Events that stand alone before their onset, the largest first; where there are too many, some of every size, since the largest
+/// are bursts.
 fn events(prepared: &[Prepared], frame_rate_hz: f64) -> Vec<Event> {
     let quiet = (QUIET_S * frame_rate_hz).round().max(4.0) as usize;
     let mut events = Vec::new();
@@ -144,24 +145,35 @@ fn events(prepared: &[Prepared], frame_rate_hz: f64) -> Vec<Event> {
             .total_cmp(&a.size)
             .then((a.trace, a.frame).cmp(&(b.trace, b.frame)))
     });
-    events.truncate(MAX_EVENTS);
+    let (n, kept) = (events.len(), events.len().min(MAX_EVENTS));
+    let mut chosen = (0..kept).map(|k| k * n / kept).peekable();
+    let mut rank = 0;
+    events.retain(|_| {
+        let keep = chosen.next_if_eq(&rank).is_some();
+        rank += 1;
+        keep
+    });
     events
 }
 
-/// The candidate with most votes: an event votes for each candidate by its likelihood relative to the best one.
-fn vote(errors: &[Vec<f64>], candidates: &[f64]) -> Option<f64> {
-    if errors.len() < MIN_EVENTS {
-        return None;
-    }
+/// The candidate with most votes, and of how many events: an event votes for each candidate by its likelihood relative to the best
+/// one. Events that the slowest candidate fits best are slower than all of them, so bursts or drift, and have no vote: they would all
+/// meet there.
+fn vote(errors: &[Vec<f64>], candidates: &[f64]) -> Option<(f64, usize)> {
     let mut votes = vec![0.0; candidates.len()];
+    let mut n = 0;
     for errors in errors {
         let best = errors.iter().copied().fold(f64::INFINITY, f64::min);
+        if errors.last().is_none_or(|last| *last <= best) {
+            continue;
+        }
+        n += 1;
         for (vote, error) in votes.iter_mut().zip(errors) {
             *vote += (-0.5 * (error - best)).exp();
         }
     }
     let best = (0..votes.len()).reduce(|a, b| if votes[b] > votes[a] { b } else { a })?;
-    Some(candidates[best])
+    (n >= MIN_EVENTS).then(|| (candidates[best], n))
 }
 
 /// Squared error of each decay on the tail of each event that has one.
@@ -299,7 +311,7 @@ pub fn estimate(
             let events = events(&prepared, frame_rate_hz);
             let errors = decay_errors(&prepared, &events, frame_rate_hz, &decays);
             if let Some(found) = vote(&errors, &decays) {
-                (response.decay_s, response.decay_events) = (found, errors.len());
+                (response.decay_s, response.decay_events) = found;
             }
         }
     }
@@ -311,7 +323,7 @@ pub fn estimate(
         .collect();
     let errors = rise_errors(&prepared, &events, frame_rate_hz, response.decay_s, &rises);
     match vote(&errors, &rises) {
-        Some(found) => (response.rise_s, response.rise_events) = (found, errors.len()),
+        Some(found) => (response.rise_s, response.rise_events) = found,
         None => response.rise_s = DEFAULT_RISE * response.decay_s,
     }
     response
@@ -322,7 +334,13 @@ mod tests {
     use super::*;
 
     /// Traces of cells that fire alone and in bursts.
-    fn traces(frame_rate_hz: f64, decay_s: f64, rise_s: f64, noise: f64) -> Vec<(Vec<f32>, f32)> {
+    fn traces(
+        frame_rate_hz: f64,
+        decay_s: f64,
+        rise_s: f64,
+        noise: f64,
+        seconds: f64,
+    ) -> Vec<(Vec<f32>, f32)> {
         let response = Response {
             decay_s,
             rise_s,
@@ -337,7 +355,7 @@ mod tests {
                 .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
-        let n = (120.0 * frame_rate_hz) as usize;
+        let n = (seconds * frame_rate_hz) as usize;
         (0..24)
             .map(|_| {
                 let mut trace = vec![0.0f64; n];
@@ -373,7 +391,7 @@ mod tests {
             (10.0, 0.8, 0.1),
         ] {
             let found = estimate(
-                &traces(rate, decay, rise, 0.1),
+                &traces(rate, decay, rise, 0.1, 120.0),
                 rate,
                 None,
                 &Deconvolution::default(),
@@ -387,13 +405,25 @@ mod tests {
                 "{rate} {decay} {rise}: {found:?}"
             );
             let given = estimate(
-                &traces(rate, decay, rise, 0.1),
+                &traces(rate, decay, rise, 0.1, 120.0),
                 rate,
                 Some(decay),
                 &Deconvolution::default(),
             );
             assert_eq!(given.decay_s, decay);
         }
+    }
+
+    #[test]
+    fn a_long_recording_has_more_bursts_than_votes_and_gives_the_same() {
+        let found = estimate(
+            &traces(30.0, 0.7, 0.07, 0.1, 1500.0),
+            30.0,
+            None,
+            &Deconvolution::default(),
+        );
+        assert!((found.decay_s / 0.7 - 1.0).abs() < 0.1, "{found:?}");
+        assert!((found.rise_s / 0.07 - 1.0).abs() < 0.35, "{found:?}");
     }
 
     #[test]

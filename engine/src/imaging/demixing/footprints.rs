@@ -130,9 +130,12 @@ pub fn refine(
             executor,
             control,
         )?;
+        let mut shares = cell_rows(rois);
+        shares.extend(&background.rows);
+        let shares = shares.by_pixel(plane.mean.len());
         let updated: Vec<Option<Roi>> = (0..rois.len())
             .into_par_iter()
-            .map(|k| sums.footprint(k, rois, &background, &noise, &supports, size, parameters))
+            .map(|k| sums.footprint(k, rois, &shares, &noise, &supports, size, parameters))
             .collect();
         for (roi, updated) in rois.iter_mut().zip(updated) {
             if let Some(updated) = updated {
@@ -156,7 +159,7 @@ pub fn refine(
 /// Sums over bins from which all footprints of a round are made.
 struct Sums {
     /// Trace times pixel, for the pixels of each cell's support.
-    products: Vec<Vec<f32>>,
+    products: Vec<Vec<f64>>,
     /// Trace times trace, of cells and background (about the cells' means), `[cell, row]`.
     gram: Vec<f64>,
     n_rows: usize,
@@ -179,14 +182,17 @@ impl Sums {
         let n_pixels = plane.bins.n_pixels();
         let group = (GROUP_BYTES / (4 * n_pixels)).max(1);
         let mut traces: Vec<f32> = Vec::new();
-        plane.bins.for_each_group(group, |_, bins| {
+        let solved = |_: usize, bins: &[f32]| {
             control.check()?;
             let n = bins.len() / n_pixels;
             let mut commands = Commands::new();
             let frames = commands.upload("bins", bins);
             let out = rows.record(&mut commands, frames, n, n_pixels);
             let out = commands.download(out);
-            traces.extend(solver.all(&executor.play(commands)?.take::<f32>(out)));
+            Ok(solver.all(&executor.play(commands)?.take::<f32>(out)))
+        };
+        plane.bins.for_each_group(group, solved, |solved| {
+            traces.extend(solved);
             Ok(())
         })?;
         // Footprints come from what changes; means are the images' business.
@@ -218,8 +224,9 @@ impl Sums {
             .flat_map(|(k, support)| std::iter::repeat_n(k as u32, support.len()))
             .collect();
         let row = executor.resident("row", &owner)?;
-        let mut products = vec![0.0f32; owner.len()];
-        plane.bins.for_each_group(group, |first, bins| {
+        let mut products = vec![0.0f64; owner.len()];
+        let nothing = vec![0.0f32; owner.len()];
+        let correlated = |first: usize, bins: &[f32]| {
             control.check()?;
             let n = bins.len() / n_pixels;
             let group = &traces[first * n_rows..(first + n) * n_rows];
@@ -229,7 +236,7 @@ impl Sums {
             let mut commands = Commands::new();
             let frames = commands.upload("bins", bins);
             let traces = commands.upload("traces", &by_cell);
-            let sums = commands.upload("sums", &products);
+            let sums = commands.upload("sums", &nothing);
             let (pixel, row) = (commands.resident(&pixel), commands.resident(&row));
             commands.dispatch(
                 &CorrelateTracesParams {
@@ -240,7 +247,12 @@ impl Sums {
                 &[frames, pixel, row, traces, sums],
             );
             let sums = commands.download(sums);
-            products = executor.play(commands)?.take(sums);
+            Ok(executor.play(commands)?.take::<f32>(sums))
+        };
+        plane.bins.for_each_group(group, correlated, |sums| {
+            for (product, sum) in products.iter_mut().zip(sums) {
+                *product += f64::from(sum);
+            }
             Ok(())
         })?;
         let mut rest = products.as_slice();
@@ -260,11 +272,13 @@ impl Sums {
     }
 
     /// The footprint of a cell given all traces: each pixel's regression on the cell's trace, with all others taken out.
+    ///
+    /// `shares` says of each pixel which cells and parts of the background have it, as rows of the Gram matrix.
     fn footprint(
         &self,
         k: usize,
         rois: &[Roi],
-        background: &Background,
+        shares: &Rows,
         noise: &[f32],
         supports: &[Vec<u32>],
         size: ImageSize,
@@ -276,33 +290,15 @@ impl Sums {
         if support.is_empty() || power <= 0.0 {
             return None;
         }
-        let mut sums: Vec<f64> = self.products[k].iter().map(|&v| f64::from(v)).collect();
-        let mut subtract = |pixels: &mut dyn Iterator<Item = (u32, f32)>, shared: f64| {
-            for (pixel, weight) in pixels {
-                if let Ok(at) = support.binary_search(&pixel) {
-                    sums[at] -= shared * f64::from(weight);
-                }
-            }
-        };
-        for (j, other) in rois.iter().enumerate().filter(|(j, _)| *j != k) {
-            let near =
-                other.pixels.first() <= support.last() && other.pixels.last() >= support.first();
-            if near {
-                let entries = other
-                    .pixels
-                    .iter()
-                    .copied()
-                    .zip(other.weights.iter().copied());
-                subtract(&mut { entries }, gram[j]);
-            }
-        }
-        for b in 0..background.rows.len() {
-            subtract(&mut background.rows.row(b), gram[rois.len() + b]);
-        }
-        let mut values: Vec<f32> = sums
-            .iter()
-            .map(|sum| (sum / power).max(0.0) as f32)
-            .collect();
+        let sums = self.products[k].iter().zip(support).map(|(&sum, &pixel)| {
+            let others = shares
+                .row(pixel as usize)
+                .filter(|(row, _)| *row as usize != k);
+            others.fold(sum, |sum, (row, weight)| {
+                sum - gram[row as usize] * f64::from(weight)
+            })
+        });
+        let mut values: Vec<f32> = sums.map(|sum| (sum / power).max(0.0) as f32).collect();
         let body = &rois[k].body;
         let inside = |pixel: &u32| body.binary_search(pixel).is_ok();
         let mut in_body: Vec<f32> = support

@@ -146,13 +146,16 @@ fn patches(
         .iter()
         .map(|&peak| {
             let patch = Patch::around(&[peak], HALF_PATCH, size, ()).expect("a pixel");
-            (patch, Vec::new())
+            let n_values = bins.n_bins * patch.height * patch.width;
+            (patch, Vec::with_capacity(n_values))
         })
         .collect();
     let n_pixels = bins.n_pixels();
-    bins.for_each_group(group_bins(n_pixels), |_, group| {
+    let standardised = |_: usize, group: &[f32]| {
         control.check()?;
-        let z = standardiser.standardised(group, executor)?;
+        standardiser.standardised(group, executor)
+    };
+    bins.for_each_group(group_bins(n_pixels), standardised, |z| {
         for (patch, values) in &mut patches {
             for bin in z.chunks_exact(n_pixels) {
                 for y in patch.top..patch.top + patch.height {
@@ -183,7 +186,7 @@ fn factorise(peak: u32, patch: &Patch<()>, values: &[f32], size: ImageSize) -> O
         let power: f32 = footprint.iter().map(|v| v * v).sum();
         let mut trace: Vec<f32> = values
             .chunks_exact(n)
-            .map(|bin| bin.iter().zip(&footprint).map(|(a, b)| a * b).sum::<f32>() / power)
+            .map(|bin| linalg::dot(bin, &footprint) as f32 / power)
             .collect();
         let middle = linalg::median(&mut trace.clone());
         trace.iter_mut().for_each(|v| *v -= middle);

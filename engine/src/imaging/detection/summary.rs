@@ -83,13 +83,27 @@ impl Standardiser {
         executor: &dyn Executor,
     ) -> Result<Self> {
         // Bins are stored less the reference; their own mean is taken out exactly.
-        let mut total = vec![0.0f64; bins.n_pixels()];
-        bins.for_each(|_, bin| {
-            for (sum, value) in total.iter_mut().zip(bin) {
-                *sum += f64::from(*value);
-            }
-            Ok(())
-        })?;
+        let n_pixels = bins.n_pixels();
+        let mut total = vec![0.0f64; n_pixels];
+        bins.for_each_group(
+            group_bins(n_pixels),
+            |_, group| {
+                let mut part = vec![0.0f64; n_pixels];
+                for bin in group.chunks_exact(n_pixels) {
+                    for (sum, value) in part.iter_mut().zip(bin) {
+                        *sum += f64::from(*value);
+                    }
+                }
+                Ok(part)
+            },
+            |part| {
+                total
+                    .iter_mut()
+                    .zip(part)
+                    .for_each(|(sum, part)| *sum += part);
+                Ok(())
+            },
+        )?;
         let centre: Vec<f32> = total
             .iter()
             .map(|sum| (sum / bins.n_bins.max(1) as f64) as f32)
@@ -236,7 +250,7 @@ pub fn summarise(
     let squares = &standardiser.squares;
     let mut sums = vec![0.0f64; SUMS * n];
     sums[3 * n..4 * n].fill(f64::from(f32::MIN));
-    bins.for_each_group(group_bins(n), |_, bins| {
+    let group = |_: usize, bins: &[f32]| {
         control.check()?;
         let mut commands = Commands::new();
         let (x, background, n_bins) = standardiser.record(&mut commands, bins);
@@ -252,7 +266,9 @@ pub fn summarise(
             &[x, background, count, out],
         );
         let out = commands.download(out);
-        let group: Vec<f32> = executor.play(commands)?.take(out);
+        Ok(executor.play(commands)?.take::<f32>(out))
+    };
+    bins.for_each_group(group_bins(n), group, |group| {
         for (k, (sum, value)) in sums.iter_mut().zip(group).enumerate() {
             let value = f64::from(value);
             *sum = if k / n == 3 {
@@ -267,7 +283,11 @@ pub fn summarise(
     let (own, others, product) = (plane(0), plane(1), plane(2));
     Ok(Summary {
         contrast: local_contrast(mean, [bins.height, bins.width], measured, executor)?,
-        largest: plane(3).iter().map(|&v| v as f32).collect(),
+        largest: plane(3)
+            .iter()
+            .zip(measured)
+            .map(|(&v, &measured)| if measured { v as f32 } else { 0.0 })
+            .collect(),
         correlation: (0..n)
             .map(|i| (product[i] / (own[i] * others[i] + 1e-9).sqrt()) as f32)
             .collect(),

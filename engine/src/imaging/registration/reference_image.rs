@@ -245,10 +245,8 @@ impl Sample<'_> {
         let alike: Vec<Vec<f32>> = small
             .par_iter()
             .map(|a| {
-                small
-                    .iter()
-                    .map(|b| a.iter().zip(b).map(|(x, y)| x * y).sum())
-                    .collect()
+                let pairs = small.iter().map(|b| linalg::dot(a, b) as f32);
+                pairs.collect()
             })
             .collect();
         let company = SEED_FRAMES.min(n);

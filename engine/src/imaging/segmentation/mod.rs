@@ -12,7 +12,7 @@ pub mod tiles;
 
 pub use network::{Network, NetworkWeights};
 
-use super::detection::summary::percentile;
+use super::detection::summary::{local_contrast, percentile};
 use crate::{device::Executor, error::Result, parameters::imaging::Segmentation, stream::Control};
 
 /// What the network says of an image.
@@ -26,6 +26,22 @@ pub struct Prediction {
     pub flows: Vec<f32>,
     /// Log odds of being part of a cell, `[y, x]`.
     pub logits: Vec<f32>,
+}
+
+impl Prediction {
+    /// The same at another size.
+    fn resized(self, size: [usize; 2]) -> Self {
+        let own = [self.height, self.width];
+        if own == size {
+            return self;
+        }
+        Self {
+            height: size[0],
+            width: size[1],
+            flows: resize::bilinear(&self.flows, own, size),
+            logits: resize::bilinear(&self.logits, own, size),
+        }
+    }
 }
 
 /// Labels of an image: 0 outside cells, else 1 to the number of cells.
@@ -81,10 +97,46 @@ pub fn segment(
     control: &Control,
 ) -> Result<(Prediction, Labels)> {
     let prediction = predict(network, image, [height, width], scale, executor, control)?;
-    // Cells that are larger than the network knows them take more steps to walk across.
-    let steps = (200.0 * scale.max(1.0)).round() as u32;
-    let labels = masks::build(&prediction, steps, parameters, executor)?;
+    let labels = masks::build(&prediction, steps(scale), parameters, executor)?;
     Ok((prediction, labels))
+}
+
+/// As [`segment`], of a still image `[y, x]` by a network that looks at summary images: what the others would show is not known.
+///
+/// The image is brought to the network's scale before its local contrast is taken, so that background, noise and detail are
+/// those of cells as the network knows them.
+///
+/// # Errors
+/// As [`segment`].
+pub fn segment_still(
+    network: &Network,
+    image: &[f32],
+    [height, width]: [usize; 2],
+    scale: f64,
+    parameters: &Segmentation,
+    executor: &dyn Executor,
+    control: &Control,
+) -> Result<Labels> {
+    let size = scaled([height, width], scale);
+    let small = resize::area(image, [height, width], size);
+    let mut input = local_contrast(&small, size, &vec![true; small.len()], executor)?;
+    input.resize(network.channels() * small.len(), 0.0);
+    let found = tiles::predict(network, &input, size, executor, control)?;
+    let prediction = found.resized([height, width]);
+    masks::build(&prediction, steps(scale), parameters, executor)
+}
+
+/// Steps along the flows: cells that are larger than the network knows them take more to walk across.
+fn steps(scale: f64) -> u32 {
+    (200.0 * scale.max(1.0)).round() as u32
+}
+
+/// Size of an image whose cells are `scale` times as large as they should be.
+fn scaled(size: [usize; 2], scale: f64) -> [usize; 2] {
+    if (scale - 1.0).abs() < 1e-3 {
+        return size;
+    }
+    size.map(|n| ((n as f64 / scale) as usize).max(1))
 }
 
 /// Runs the network alone; flows and probabilities are those of the image's own size.
@@ -99,16 +151,11 @@ pub fn predict(
     executor: &dyn Executor,
     control: &Control,
 ) -> Result<Prediction> {
-    if (scale - 1.0).abs() < 1e-3 {
-        return tiles::predict(network, image, [height, width], executor, control);
+    let size = scaled([height, width], scale);
+    if size == [height, width] {
+        return tiles::predict(network, image, size, executor, control);
     }
-    let size = [height, width].map(|n| ((n as f64 / scale) as usize).max(1));
     let small = resize::bilinear(image, [height, width], size);
     let found = tiles::predict(network, &small, size, executor, control)?;
-    Ok(Prediction {
-        height,
-        width,
-        flows: resize::bilinear(&found.flows, size, [height, width]),
-        logits: resize::bilinear(&found.logits, size, [height, width]),
-    })
+    Ok(found.resized([height, width]))
 }

@@ -94,7 +94,7 @@ fn principal_axes(events: &[SpikeEvent], max_dimensions: usize) -> (Vec<f64>, us
     let mut covariance = vec![0.0; d * d];
     for i in 0..rows.len() {
         for j in 0..=i {
-            let product = super::preprocessing::whitening::dot(&rows[i], &rows[j]);
+            let product = linalg::dot(&rows[i], &rows[j]);
             let value = (product - n as f64 * means[i] * means[j]) / (n as f64 - 1.0).max(1.0);
             covariance[i * d + j] = value;
             covariance[j * d + i] = value;

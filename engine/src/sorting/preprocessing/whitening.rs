@@ -161,7 +161,7 @@ fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<bool>]) -> Vec<f64> {
     let mut covariance = vec![0.0f64; k * k];
     for i in 0..k {
         for j in 0..=i {
-            let sum = dot(&rows[i], &rows[j]) / at.len().max(1) as f64;
+            let sum = linalg::dot(&rows[i], &rows[j]) / at.len().max(1) as f64;
             covariance[i * k + j] = sum;
             covariance[j * k + i] = sum;
         }
@@ -175,29 +175,6 @@ fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<bool>]) -> Vec<f64> {
                 .sum()
         })
         .collect()
-}
-
-/// Sum of products: short sums in `f32` (fast), long ones in `f64` (exact enough).
-pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.chunks(256)
-        .zip(b.chunks(256))
-        .map(|(a, b)| {
-            let mut sums = [0.0f32; 16];
-            let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-            let rest: f32 = a16
-                .remainder()
-                .iter()
-                .zip(b16.remainder())
-                .map(|(a, b)| a * b)
-                .sum();
-            for (a, b) in a16.zip(b16) {
-                for i in 0..16 {
-                    sums[i] += a[i] * b[i];
-                }
-            }
-            f64::from(sums.iter().sum::<f32>() + rest)
-        })
-        .sum()
 }
 
 impl Whitening {

@@ -16,6 +16,8 @@ use crate::{
 const PIXELS: usize = 16;
 /// Output channels that are summed side by side: with two registers of pixels each they fill the register file.
 const CHANNELS: usize = 6;
+/// The same where a register holds all 16 pixels and there are 32 registers (AVX-512).
+const WIDE_CHANNELS: usize = 12;
 
 /// `x` `[image, in_channel, y, x]` to `out` `[image, out_channel, y, x]`:
 /// `out = bias + addend + sum of weight * relu(factor * x + term)`, zero beyond the edge.
@@ -37,7 +39,6 @@ pub fn convolve(
     let in_pixels = (height / scale) * (width / scale);
     let frame = Frame::new(height, width, inputs, p.kernel as usize);
     let mut padded = vec![0.0f32; (height + 2 * frame.border) * frame.row];
-    let packed = pack(weight, inputs, outputs, (p.kernel * p.kernel) as usize);
     for image in 0..p.n_images as usize {
         for channel in 0..inputs {
             let at = (p.affine_offset + p.affine_stride * image as u32) as usize + channel;
@@ -72,9 +73,9 @@ pub fn convolve(
             outputs,
         };
         if p.kernel == 1 {
-            run_rows::<1>(&frame, &size, &padded, &packed, out);
+            run_rows::<1>(&frame, &size, &padded, weight, out);
         } else {
-            run_rows::<3>(&frame, &size, &padded, &packed, out);
+            run_rows::<3>(&frame, &size, &padded, weight, out);
         }
     }
 }
@@ -111,15 +112,19 @@ struct Size {
     outputs: usize,
 }
 
-/// Weights as `[block of CHANNELS outputs, in_channel, tap, CHANNELS]`, zero where there is no such output.
-fn pack(weight: &[f32], inputs: usize, outputs: usize, taps: usize) -> Vec<f32> {
-    let blocks = outputs.div_ceil(CHANNELS);
-    let mut packed = vec![0.0; blocks * inputs * taps * CHANNELS];
+/// Weights as `[block of BLOCK outputs, in_channel, tap, BLOCK]`, zero where there is no such output.
+fn pack<const BLOCK: usize>(
+    weight: &[f32],
+    inputs: usize,
+    outputs: usize,
+    taps: usize,
+) -> Vec<f32> {
+    let blocks = outputs.div_ceil(BLOCK);
+    let mut packed = vec![0.0; blocks * inputs * taps * BLOCK];
     for output in 0..outputs {
-        let (block, lane) = (output / CHANNELS, output % CHANNELS);
+        let (block, lane) = (output / BLOCK, output % BLOCK);
         for k in 0..inputs * taps {
-            packed[(block * inputs * taps + k) * CHANNELS + lane] =
-                weight[output * inputs * taps + k];
+            packed[(block * inputs * taps + k) * BLOCK + lane] = weight[output * inputs * taps + k];
         }
     }
     packed
@@ -154,40 +159,44 @@ fn activate(
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2+fma"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn run_rows<const KERNEL: usize>(
     frame: &Frame,
     size: &Size,
     padded: &[f32],
-    packed: &[f32],
+    weight: &[f32],
     out: &mut [f32],
 ) {
-    if target_cfg_f!(target_feature = "fma") {
-        rows::<KERNEL, true>(frame, size, padded, packed, out);
+    // Of single pixels there are too few sums to a tile; the compiler then vectorises over channels, many times slower.
+    if target_cfg_f!(target_feature = "avx512f") && KERNEL > 1 {
+        rows::<KERNEL, WIDE_CHANNELS, true>(frame, size, padded, weight, out);
+    } else if target_cfg_f!(target_feature = "fma") {
+        rows::<KERNEL, CHANNELS, true>(frame, size, padded, weight, out);
     } else {
-        rows::<KERNEL, false>(frame, size, padded, packed, out);
+        rows::<KERNEL, CHANNELS, false>(frame, size, padded, weight, out);
     }
 }
 
 /// Adds the convolution to `out`: every row, every 16 pixels, every block of output channels.
 #[inline(always)]
-fn rows<const KERNEL: usize, const FUSED: bool>(
+fn rows<const KERNEL: usize, const BLOCK: usize, const FUSED: bool>(
     frame: &Frame,
     size: &Size,
     padded: &[f32],
-    packed: &[f32],
+    weight: &[f32],
     out: &mut [f32],
 ) {
-    let block_words = size.inputs * KERNEL * KERNEL * CHANNELS;
+    let packed = pack::<BLOCK>(weight, size.inputs, size.outputs, KERNEL * KERNEL);
+    let block_words = size.inputs * KERNEL * KERNEL * BLOCK;
     for y in 0..size.height {
         for x in (0..size.width).step_by(PIXELS) {
             let n = PIXELS.min(size.width - x);
             for (block, weights) in packed.chunks_exact(block_words).enumerate() {
-                let mut sums = [[0.0f32; PIXELS]; CHANNELS];
+                let mut sums = [[0.0f32; PIXELS]; BLOCK];
                 let start = y * frame.row + x;
-                tile::<KERNEL, FUSED>(&padded[start..], frame, weights, &mut sums);
+                tile::<KERNEL, BLOCK, FUSED>(&padded[start..], frame, weights, &mut sums);
                 for (lane, sums) in sums.iter().enumerate() {
-                    let channel = block * CHANNELS + lane;
+                    let channel = block * BLOCK + lane;
                     if channel >= size.outputs {
                         break;
                     }
@@ -204,23 +213,22 @@ fn rows<const KERNEL: usize, const FUSED: bool>(
 
 /// Sums over all input channels and taps for 16 pixels and a block of output channels.
 #[inline(always)]
-fn tile<const KERNEL: usize, const FUSED: bool>(
+fn tile<const KERNEL: usize, const BLOCK: usize, const FUSED: bool>(
     padded: &[f32],
     frame: &Frame,
     weights: &[f32],
-    sums: &mut [[f32; PIXELS]; CHANNELS],
+    sums: &mut [[f32; PIXELS]; BLOCK],
 ) {
     let mut local = *sums;
-    for (input, weights) in weights.chunks_exact(KERNEL * KERNEL * CHANNELS).enumerate() {
+    for (input, weights) in weights.chunks_exact(KERNEL * KERNEL * BLOCK).enumerate() {
         for ky in 0..KERNEL {
             let start = input * frame.pitch + ky * frame.row;
             let row = &padded[start..start + PIXELS + KERNEL - 1];
             for kx in 0..KERNEL {
                 let values: &[f32; PIXELS] = row[kx..kx + PIXELS].try_into().expect("a tile");
-                let at = (ky * KERNEL + kx) * CHANNELS;
-                let weights: &[f32; CHANNELS] =
-                    weights[at..at + CHANNELS].try_into().expect("a block");
-                for lane in 0..CHANNELS {
+                let at = (ky * KERNEL + kx) * BLOCK;
+                let weights: &[f32; BLOCK] = weights[at..at + BLOCK].try_into().expect("a block");
+                for lane in 0..BLOCK {
                     for i in 0..PIXELS {
                         local[lane][i] = if FUSED {
                             weights[lane].mul_add(values[i], local[lane][i])

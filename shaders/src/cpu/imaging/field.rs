@@ -11,13 +11,24 @@ use crate::layout::{MAX_KNOT_COLUMNS, SHIFT_TILE};
 /// Pixels of a tile.
 pub const TILE: usize = SHIFT_TILE as usize;
 
+/// Places of a tile's pixels in it: a sum with these is exact and vector code, a conversion of integers is not.
+pub const RAMP: [f32; TILE] = {
+    let mut ramp = [0.0; TILE];
+    let mut i = 0;
+    while i < TILE {
+        ramp[i] = i as f32;
+        i += 1;
+    }
+    ramp
+};
+
 /// A tile whose centre lies less than this before a knot, in distances of knots, counts as after it. Some tiles have their centre
 /// on a knot; without this, the last bit of a division would decide between the fields before and after it, and a graphics
 /// card's division may be off by more than that.
 const ON_A_KNOT: f32 = 1e-4;
 
 /// Number and spacing of the knots over an image.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Knots {
     /// Rows of knots.
     pub rows: usize,
@@ -27,6 +38,8 @@ pub struct Knots {
     row_scale: f32,
     /// Knot columns a pixel.
     column_scale: f32,
+    /// Where each tile of a row lies.
+    places: Vec<TilePlace>,
 }
 
 /// Where a tile lies between the columns of knots.
@@ -76,11 +89,21 @@ impl Knots {
                 (knots - 1) as f32 / (pixels - 1) as f32
             }
         };
+        let column_scale = scale(columns, width);
+        let places = (0..width)
+            .step_by(TILE)
+            .map(|x| {
+                let at = (x as f32 + 7.5) * column_scale;
+                let (column, next) = between(at + ON_A_KNOT, columns as usize);
+                TilePlace { column, next }
+            })
+            .collect();
         Self {
             rows: rows as usize,
             columns: columns as usize,
             row_scale: scale(rows, height),
-            column_scale: scale(columns, width),
+            column_scale,
+            places,
         }
     }
 
@@ -118,10 +141,9 @@ impl Knots {
     }
 
     /// Where the tile that begins at column `x` lies.
+    #[inline(always)]
     pub fn tile_place(&self, x: usize) -> TilePlace {
-        let at = (x as f32 + 7.5) * self.column_scale;
-        let (column, next) = between(at + ON_A_KNOT, self.columns);
-        TilePlace { column, next }
+        self.places[x / TILE]
     }
 
     /// Weight of the second column of knots at pixel column `x`.
@@ -141,7 +163,7 @@ impl Knots {
         let whole_x = (ax + (bx - ax) * centre).floor();
         let (mut fraction_y, mut fraction_x) = ([0.0; TILE], [0.0; TILE]);
         for i in 0..TILE {
-            let t = self.column_weight((x + i) as f32, place);
+            let t = self.column_weight(x as f32 + RAMP[i], place);
             fraction_y[i] = (ay + (by - ay) * t) - whole_y;
             fraction_x[i] = (ax + (bx - ax) * t) - whole_x;
         }
@@ -167,6 +189,45 @@ pub fn is_inside(
     let at_y = (y as i64 + shift.whole_y) as f32 + shift.fraction_y[i];
     let at_x = ((x + i) as i64 + shift.whole_x) as f32 + shift.fraction_x[i];
     at_y >= 0.0 && at_y <= (height - 1) as f32 && at_x >= 0.0 && at_x <= (width - 1) as f32
+}
+
+/// Lines of pixels around a tile near the frame's edge: `LINES` from row `y` and `LENGTH` from column `x` on, those beyond the
+/// edge as at the edge.
+#[inline(always)]
+pub fn lines_at_edge<const LINES: usize, const LENGTH: usize>(
+    pixels: &[f32],
+    y: i64,
+    x: i64,
+    height: usize,
+    width: usize,
+) -> [[f32; LENGTH]; LINES] {
+    let mut lines = [[0.0; LENGTH]; LINES];
+    for (j, line) in lines.iter_mut().enumerate() {
+        let row = (y + j as i64).clamp(0, height as i64 - 1) as usize;
+        let row = &pixels[row * width..(row + 1) * width];
+        for (i, value) in line.iter_mut().enumerate() {
+            *value = row[(x + i as i64).clamp(0, width as i64 - 1) as usize];
+        }
+    }
+    lines
+}
+
+/// Lines of pixels around a tile that lies well inside the frame, as [`lines_at_edge`] gives them but without a copy.
+#[inline(always)]
+pub fn lines_inside<const LINES: usize, const LENGTH: usize>(
+    pixels: &[f32],
+    y: i64,
+    x: i64,
+    width: usize,
+) -> [&[f32; LENGTH]; LINES] {
+    let mut at = y as usize * width + x as usize;
+    // No closure: a library function that takes one is not compiled for the caller's instruction set.
+    let mut lines = [pixels[at..].first_chunk().expect("a line"); LINES];
+    for line in &mut lines[1..] {
+        at += width;
+        *line = pixels[at..].first_chunk().expect("a line");
+    }
+    lines
 }
 
 /// Whether all pixels of a whole tile, and 2 pixels around them, come from inside the frame, so that no check is needed.

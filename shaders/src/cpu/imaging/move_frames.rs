@@ -4,7 +4,9 @@
 //! 1981, a = -1/2) keeps the sharpness that a bilinear one would lose at half a pixel. Nothing wraps round: a pixel
 //! from outside the frame was not measured; it shows the reference, and `spans` says so.
 
-use super::field::{Knots, TILE, TileShift, is_inside, is_well_inside};
+use super::field::{
+    Knots, TILE, TileShift, is_inside, is_well_inside, lines_at_edge, lines_inside,
+};
 use crate::{
     cpu::{Buffer, params},
     layout::MoveFramesParams,
@@ -52,7 +54,10 @@ pub fn move_frames(
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2"))]
+#[multiversion::multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2",
+    "x86_64+avx2"
+))]
 fn move_row(
     grid: &Knots,
     pixels: &[f32],
@@ -68,16 +73,19 @@ fn move_row(
     for x in (0..width).step_by(TILE) {
         let shift = grid.tile_shift(&shifts, x);
         let n = TILE.min(width - x);
+        let (top, left) = (y as i64 + shift.whole_y - 1, x as i64 + shift.whole_x - 1);
         if n == TILE && is_well_inside(&shift, y, x, height, width) {
             let target: &mut [f32; TILE] = (&mut out[x..x + TILE]).try_into().expect("a tile");
-            cubic_tile(&shift, pixels, y, x, width, target);
+            *target = cubic(&shift, lines_inside(pixels, top, left, width));
             first = first.min(x);
             end = x + TILE;
             continue;
         }
+        let lines = lines_at_edge::<4, { TILE + 3 }>(pixels, top, left, height, width);
+        let values = cubic(&shift, lines.each_ref());
         for i in 0..n {
             if is_inside(&shift, y, x, i, height, width) {
-                out[x + i] = cubic_clamped(&shift, pixels, y, x, i, height, width);
+                out[x + i] = values[i];
                 first = first.min(x + i);
                 end = x + i + 1;
             } else {
@@ -88,17 +96,9 @@ fn move_row(
     [first.min(end) as u32, end as u32]
 }
 
+/// A tile from the four lines around it, which begin one pixel before it.
 #[inline(always)]
-fn cubic_tile(
-    shift: &TileShift,
-    pixels: &[f32],
-    y: usize,
-    x: usize,
-    width: usize,
-    out: &mut [f32; TILE],
-) {
-    let row = (y as i64 + shift.whole_y - 1) as usize;
-    let column = (x as i64 + shift.whole_x - 1) as usize;
+fn cubic(shift: &TileShift, lines: [&[f32; TILE + 3]; 4]) -> [f32; TILE] {
     let (mut weights_y, mut weights_x) = ([[0.0; TILE]; 4], [[0.0; TILE]; 4]);
     for i in 0..TILE {
         let (wy, wx) = (
@@ -111,40 +111,12 @@ fn cubic_tile(
         }
     }
     let mut sum = [0.0; TILE];
-    for j in 0..4 {
-        let at = (row + j) * width + column;
-        let line: &[f32; TILE + 3] = pixels[at..at + TILE + 3].try_into().expect("a tile");
+    for (line, weight) in lines.iter().zip(&weights_y) {
         for i in 0..TILE {
             let along = (line[i] * weights_x[0][i] + line[i + 1] * weights_x[1][i])
                 + (line[i + 2] * weights_x[2][i] + line[i + 3] * weights_x[3][i]);
-            sum[i] += along * weights_y[j][i];
+            sum[i] += along * weight[i];
         }
-    }
-    *out = sum;
-}
-
-fn cubic_clamped(
-    shift: &TileShift,
-    pixels: &[f32],
-    y: usize,
-    x: usize,
-    i: usize,
-    height: usize,
-    width: usize,
-) -> f32 {
-    let (wy, wx) = (
-        cubic_weights(shift.fraction_y[i]),
-        cubic_weights(shift.fraction_x[i]),
-    );
-    let mut sum = 0.0;
-    for j in 0..4 {
-        let row = (y as i64 + shift.whole_y - 1 + j as i64).clamp(0, height as i64 - 1) as usize;
-        let tap = |k: i64| {
-            let column = ((x + i) as i64 + shift.whole_x - 1 + k).clamp(0, width as i64 - 1);
-            pixels[row * width + column as usize]
-        };
-        let along = (tap(0) * wx[0] + tap(1) * wx[1]) + (tap(2) * wx[2] + tap(3) * wx[3]);
-        sum += along * wy[j];
     }
     sum
 }

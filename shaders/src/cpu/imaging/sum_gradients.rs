@@ -5,7 +5,9 @@
 //! linear in these sums and solved for later. A pixel from outside the frame counts as the reference itself, so that it
 //! pulls nowhere; what such pixels add is summed as well, so that the fit can be judged without them.
 
-use super::field::{Knots, TILE, TileShift, is_inside, is_well_inside};
+use super::field::{
+    Knots, RAMP, TILE, TileShift, is_inside, is_well_inside, lines_at_edge, lines_inside,
+};
 use crate::{
     cpu::{Buffer, params},
     layout::{MAX_KNOT_COLUMNS, ROW_SCALARS, SumGradientsParams},
@@ -37,14 +39,13 @@ pub fn sum_gradients(
     let (height, width) = (p.height as usize, p.width as usize);
     let grid = Knots::new(p.knot_rows, p.knot_columns, p.height, p.width);
     let entries = SCALARS + 2 * grid.columns;
-    for (frame, sums) in sums
-        .chunks_exact_mut(height * entries)
-        .take(p.n_frames as usize)
-        .enumerate()
-    {
-        let pixels = &frames[frame * height * width..(frame + 1) * height * width];
-        let knots = &knots[frame * grid.len()..(frame + 1) * grid.len()];
-        for (row, sums) in sums.chunks_exact_mut(entries).enumerate() {
+    // Row by row of all frames: a row of the model stays in the nearest cache.
+    for row in 0..height {
+        for frame in 0..p.n_frames as usize {
+            let pixels = &frames[frame * height * width..(frame + 1) * height * width];
+            let knots = &knots[frame * grid.len()..(frame + 1) * grid.len()];
+            let at = (frame * height + row) * entries;
+            let sums = &mut sums[at..at + entries];
             sum_row(
                 &grid, pixels, knots, model, row, height, width, p.zero, sums,
             );
@@ -83,28 +84,30 @@ fn sum_row(
         }
         let shift = grid.tile_shift(&shifts, x);
         let n = TILE.min(width - x);
-        let mut moved = [0.0; TILE];
+        let (top, left) = (y as i64 + shift.whole_y, x as i64 + shift.whole_x);
         let mut outside = [0.0; TILE];
         let mut some_outside = false;
+        let mut moved;
         if n == TILE && is_well_inside(&shift, y, x, height, width) {
-            bilinear_tile(&shift, pixels, y, x, width, &mut moved);
-            for value in &mut moved {
-                *value -= zero;
-            }
+            moved = bilinear(&shift, lines_inside(pixels, top, left, width), zero);
         } else {
+            let lines = lines_at_edge::<2, { TILE + 1 }>(pixels, top, left, height, width);
+            moved = bilinear(&shift, lines.each_ref(), zero);
             for i in 0..n {
-                moved[i] = if is_inside(&shift, y, x, i, height, width) {
-                    bilinear_clamped(&shift, pixels, y, x, i, height, width) - zero
-                } else {
+                if !is_inside(&shift, y, x, i, height, width) {
                     outside[i] = 1.0;
                     some_outside = true;
-                    reference[x + i]
-                };
+                    moved[i] = reference[x + i];
+                }
             }
         }
-        let load = |source: &[f32]| {
+        // A tile that the row ends within counts nothing beyond it.
+        let load = |source: &[f32]| -> [f32; TILE] {
+            if let Some(values) = source[x..].first_chunk() {
+                return *values;
+            }
             let mut values = [0.0; TILE];
-            values[..n].copy_from_slice(&source[x..x + n]);
+            values[..n].copy_from_slice(&source[x..]);
             values
         };
         let (w, wr, wy, wx) = (
@@ -115,7 +118,7 @@ fn sum_row(
         );
         for i in 0..TILE {
             let v = moved[i];
-            let t = grid.column_weight((x + i) as f32, place);
+            let t = grid.column_weight(x as f32 + RAMP[i], place);
             row.scalars[0][i] += w[i] * v;
             row.scalars[1][i] += wr[i] * v;
             row.scalars[2][i] += w[i] * v * v;
@@ -169,50 +172,18 @@ fn total(lanes: &[f32; TILE]) -> f32 {
     lanes[0]
 }
 
+/// A tile less `zero` from the two lines around it.
 #[inline(always)]
-fn bilinear_tile(
-    shift: &TileShift,
-    pixels: &[f32],
-    y: usize,
-    x: usize,
-    width: usize,
-    out: &mut [f32; TILE],
-) {
-    let row = (y as i64 + shift.whole_y) as usize;
-    let column = (x as i64 + shift.whole_x) as usize;
-    let upper: &[f32; TILE + 1] = pixels[row * width + column..row * width + column + TILE + 1]
-        .try_into()
-        .expect("a tile");
-    let lower: &[f32; TILE + 1] = pixels
-        [(row + 1) * width + column..(row + 1) * width + column + TILE + 1]
-        .try_into()
-        .expect("a tile");
+fn bilinear(shift: &TileShift, lines: [&[f32; TILE + 1]; 2], zero: f32) -> [f32; TILE] {
+    let [upper, lower] = lines;
+    let mut moved = [0.0; TILE];
     for i in 0..TILE {
         let (fy, fx) = (shift.fraction_y[i], shift.fraction_x[i]);
         let a = upper[i] + (upper[i + 1] - upper[i]) * fx;
         let b = lower[i] + (lower[i + 1] - lower[i]) * fx;
-        out[i] = a + (b - a) * fy;
+        moved[i] = a + (b - a) * fy - zero;
     }
-}
-
-fn bilinear_clamped(
-    shift: &TileShift,
-    pixels: &[f32],
-    y: usize,
-    x: usize,
-    i: usize,
-    height: usize,
-    width: usize,
-) -> f32 {
-    let at = |dy: i64, dx: i64| {
-        let row = (y as i64 + shift.whole_y + dy).clamp(0, height as i64 - 1);
-        let column = ((x + i) as i64 + shift.whole_x + dx).clamp(0, width as i64 - 1);
-        pixels[row as usize * width + column as usize]
-    };
-    let (fy, fx) = (shift.fraction_y[i], shift.fraction_x[i]);
-    let a = at(0, 0) + (at(0, 1) - at(0, 0)) * fx;
-    let b = at(1, 0) + (at(1, 1) - at(1, 0)) * fx;
-    a + (b - a) * fy
+    moved
 }
 
 /// Binding order: frames, knots, model, sums.
