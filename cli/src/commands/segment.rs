@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 use somata_engine::{
     device::Executor,
@@ -123,32 +124,38 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let start = std::time::Instant::now();
     let mut done: Vec<Value> = Vec::new();
     let mut skipped: Vec<Value> = Vec::new();
+    let named: Vec<(&PathBuf, String)> = files.iter().zip(names(&files)).collect();
     let outcome = session.control.stage("segmentation", || {
-        for (k, path) in files.iter().enumerate() {
+        // Some steps of an image keep one thread busy only; with an image a thread the others are too.
+        for wave in named.chunks(threads) {
             session.control.check()?;
-            match one_file(
-                arguments,
-                &parameters,
-                &network,
-                &session,
-                path,
-                &names(&files)[k],
-            ) {
-                Ok(found) => done.push(found),
-                Err(failure) if arguments.skip_unreadable && failure.code == ExitCode::Input => {
-                    session
-                        .control
-                        .warn(format!("skipped: {}", failure.message));
-                    skipped.push(json!({ "path": path, "reason": failure.message }));
+            let made: Vec<Outcome<Value>> = wave
+                .par_iter()
+                .map(|(path, name)| {
+                    one_file(arguments, &parameters, &network, &session, path, name)
+                })
+                .collect();
+            for ((path, _), made) in wave.iter().zip(made) {
+                match made {
+                    Ok(found) => done.push(found),
+                    Err(failure)
+                        if arguments.skip_unreadable && failure.code == ExitCode::Input =>
+                    {
+                        session
+                            .control
+                            .warn(format!("skipped: {}", failure.message));
+                        skipped.push(json!({ "path": path, "reason": failure.message }));
+                    }
+                    Err(failure) => return Ok((Some(failure), false)),
                 }
-                Err(failure) => return Ok((Some(failure), false)),
+                let n = done.len() + skipped.len();
+                session
+                    .control
+                    .tell(somata_engine::stream::Event::Progress {
+                        stage: "segmentation".into(),
+                        fraction: n as f64 / files.len() as f64,
+                    });
             }
-            session
-                .control
-                .tell(somata_engine::stream::Event::Progress {
-                    stage: "segmentation".into(),
-                    fraction: (k + 1) as f64 / files.len() as f64,
-                });
         }
         Ok((None, false))
     });
