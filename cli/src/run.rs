@@ -16,6 +16,7 @@ use somata_engine::{
 use somata_io::atomic::{FolderLock, OutputFolder};
 
 use crate::{
+    commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
     signals::Signals,
@@ -383,11 +384,30 @@ fn parse_bytes(text: &str) -> Option<u64> {
     (number.is_finite() && number > 0.0).then_some((number * unit) as u64)
 }
 
+/// Whether there is a complete result of the same run already, which is then told: its manifest as JSON, or one line.
+///
+/// # Errors
+/// When the folder holds another result or something else, and may not be replaced.
+pub fn already_complete(
+    out: &Path,
+    key: &str,
+    kind: &str,
+    force: bool,
+    as_json: bool,
+) -> Outcome<bool> {
+    match existing(out, key, kind, force)? {
+        None => return Ok(false),
+        Some(manifest) if as_json => print_json(&manifest)?,
+        Some(_) => print(&format!("already complete: `{}`\n", out.display())),
+    }
+    Ok(true)
+}
+
 /// The manifest of a complete result of the same run; an error when the folder holds anything else.
 ///
 /// # Errors
 /// When it holds another result or something else, and may not be replaced.
-pub fn existing(out: &Path, key: &str, kind: &str, force: bool) -> Outcome<Option<Value>> {
+fn existing(out: &Path, key: &str, kind: &str, force: bool) -> Outcome<Option<Value>> {
     if !out.exists() {
         return Ok(None);
     }

@@ -15,11 +15,11 @@ use somata_io::movie::MovieOptions;
 
 use crate::{
     adapt::{OpenMovie, network_weights},
-    commands::{print, print_json},
+    commands::print_json,
     exit::{ExitCode, Failure, Outcome},
     imaging_output as output,
     kept_movies::KeptMovies,
-    run::{OutputArguments, RunArguments, Session, existing, parameters, threads},
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
 };
 
 /// What a user may say about a movie.
@@ -149,15 +149,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
             "parameters": parameters,
         }));
     }
-    if let Some(manifest) = existing(&arguments.output.out, &key, "image", arguments.output.force)?
-    {
-        if arguments.run.json {
-            return print_json(&manifest);
-        }
-        print(&format!(
-            "already complete: `{}`\n",
-            arguments.output.out.display()
-        ));
+    let output = &arguments.output;
+    if already_complete(&output.out, &key, "image", output.force, arguments.run.json)? {
         return Ok(());
     }
     let manifest = image_to(arguments, &movie, &parameters, &choice, threads, &key)?;

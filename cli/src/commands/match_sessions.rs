@@ -26,7 +26,7 @@ use crate::{
     imaging_output::plane_file,
     imaging_result::ImagingFolder,
     messages::Messages,
-    run::{RunArguments, existing, threads},
+    run::{RunArguments, already_complete, threads},
     sorting_output::{peak_memory, seconds_since_epoch},
 };
 
@@ -69,12 +69,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     fit_together(&first, &second)?;
     let key = key(&first, &second)?;
     if let Some(out) = &arguments.out
-        && let Some(manifest) = existing(out, &key, "match", arguments.force)?
+        && already_complete(out, &key, "match", arguments.force, arguments.json)?
     {
-        if arguments.json {
-            return print_json(&manifest);
-        }
-        print(&format!("already complete: `{}`\n", out.display()));
         return Ok(());
     }
     // The pool can only be made once; a second run in one process keeps the first one's threads.

@@ -21,9 +21,9 @@ use somata_io::{
 
 use crate::{
     adapt::network_weights,
-    commands::{print, print_json},
+    commands::print_json,
     exit::{ExitCode, Failure, Outcome},
-    run::{OutputArguments, RunArguments, Session, existing, parameters, threads},
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
     sorting_output::{peak_memory, seconds_since_epoch},
 };
 
@@ -104,19 +104,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
             "parameters": parameters,
         }));
     }
-    if let Some(manifest) = existing(
-        &arguments.output.out,
+    let output = &arguments.output;
+    if already_complete(
+        &output.out,
         &key,
         "segment",
-        arguments.output.force,
+        output.force,
+        arguments.run.json,
     )? {
-        if arguments.run.json {
-            return print_json(&manifest);
-        }
-        print(&format!(
-            "already complete: `{}`\n",
-            arguments.output.out.display()
-        ));
         return Ok(());
     }
     let session = Session::begin(&arguments.output, &arguments.run, &choice, threads)?;

@@ -14,9 +14,9 @@ use somata_io::recording::OpenOptions;
 
 use crate::{
     adapt::OpenRecording,
-    commands::{print, print_json},
+    commands::print_json,
     exit::Outcome,
-    run::{OutputArguments, RunArguments, Session, existing, parameters, threads},
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
     sorting_output as output,
 };
 
@@ -89,14 +89,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if arguments.output.dry_run {
         return dry_run(arguments, &recording, &parameters, &choice, threads);
     }
-    if let Some(manifest) = existing(&arguments.output.out, &key, "sort", arguments.output.force)? {
-        if arguments.run.json {
-            return print_json(&manifest);
-        }
-        print(&format!(
-            "already complete: `{}`\n",
-            arguments.output.out.display()
-        ));
+    let output = &arguments.output;
+    if already_complete(&output.out, &key, "sort", output.force, arguments.run.json)? {
         return Ok(());
     }
     let manifest = sort_to(arguments, &recording, &parameters, &choice, threads, &key)?;
