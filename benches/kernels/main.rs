@@ -5,10 +5,10 @@ mod imaging;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use somata_shaders::{
     cpu::sorting::{
-        common_reference::common_reference, convolve_shapes::convolve_shapes,
+        common_reference::common_reference, score_footprints::score_footprints,
         score_templates::score_templates,
     },
-    layout::{CommonReferenceParams, ConvolveShapesParams, ScoreTemplatesParams},
+    layout::{CommonReferenceParams, ScoreFootprintsParams, ScoreTemplatesParams},
 };
 
 const SAMPLES: usize = 18_432;
@@ -44,18 +44,25 @@ fn kernels(criterion: &mut Criterion) {
     });
 
     let (shapes, taps) = (6, 60);
-    let p = ConvolveShapesParams {
+    let (neighbours, sizes) = (15, 3);
+    let p = ScoreFootprintsParams {
         n_blocks: 1,
         n_samples: SAMPLES as u32,
         n_channels: CHANNELS as u32,
         n_shapes: shapes as u32,
+        n_sizes: sizes as u32,
+        n_neighbours: neighbours as u32,
         n_taps: taps as u32,
     };
     let shape = values(shapes * taps);
-    let mut conv = vec![0.0f32; x.len() * shapes];
-    group.throughput(Throughput::Elements((x.len() * shapes * taps) as u64));
-    group.bench_function("convolve_shapes", |bench| {
-        bench.iter(|| convolve_shapes(&p, &x, &shape, &mut conv));
+    let neighbour: Vec<u32> = (0..(CHANNELS * neighbours) as u32)
+        .map(|i| (i / neighbours as u32 + i % neighbours as u32) % CHANNELS as u32)
+        .collect();
+    let weight = values(sizes * CHANNELS * neighbours);
+    let products = shapes * (taps + sizes * neighbours);
+    group.throughput(Throughput::Elements((x.len() * products) as u64));
+    group.bench_function("score_footprints", |bench| {
+        bench.iter(|| score_footprints(&p, &x, &shape, &neighbour, &weight, &mut out));
     });
 
     let (units, rank, taps, entries) = (40, 3, 120, 30);

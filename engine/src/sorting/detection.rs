@@ -1,8 +1,7 @@
 //! Spikes found with universal templates: learned shapes times Gaussian footprints around every channel.
 
 use somata_shaders::layout::{
-    ConvolveShapesParams, DetectPeaksParams, LocalizePeaksParams, ProjectFeaturesParams,
-    ScoreFootprintsParams,
+    DetectPeaksParams, LocalizePeaksParams, ProjectFeaturesParams, ScoreFootprintsParams,
 };
 
 use super::{
@@ -49,7 +48,6 @@ pub struct Detector {
     n_channels: u32,
     score: ScoreFootprintsParams,
     detect: DetectPeaksParams,
-    shape_taps: u32,
     localize_neighbours: u32,
     /// Channels of a feature vector.
     pub feature_neighbours: usize,
@@ -128,6 +126,7 @@ impl Detector {
                 n_shapes: shapes.n_shapes() as u32,
                 n_sizes: sizes as u32,
                 n_neighbours: n_neighbours as u32,
+                n_taps: shapes.n_taps as u32,
             },
             detect: DetectPeaksParams {
                 n_blocks: 0,
@@ -146,7 +145,6 @@ impl Detector {
                 align_radius: samples(10.0 / 30.0),
                 positive_weight: 0.6,
             },
-            shape_taps: shapes.n_taps as u32,
             localize_neighbours: localize_neighbours as u32,
             feature_neighbours,
             project: ProjectFeaturesParams {
@@ -173,7 +171,7 @@ impl Detector {
 
     /// Bytes of detection's largest buffer for one block.
     pub fn bytes_per_block(&self) -> u64 {
-        4 * u64::from(self.n_channels) * u64::from(self.score.n_shapes) * WINDOW_SAMPLES as u64
+        4 * u64::from(self.n_channels) * WINDOW_SAMPLES as u64
     }
 
     /// Appends detection on whitened data `x`, with features when asked for.
@@ -189,7 +187,6 @@ impl Detector {
         let n_samples = WINDOW_SAMPLES as u32;
         let n_shapes = self.score.n_shapes;
         let words = n_blocks * WINDOW_SAMPLES * self.n_channels as usize;
-        let conv = commands.buffer("conv", words * n_shapes as usize);
         let score = commands.buffer("score", words);
         let peaks = commands.buffer("peaks", n_blocks * capacity * 4);
         let count = commands.zeros("peak_count", n_blocks);
@@ -201,21 +198,11 @@ impl Detector {
         let around = commands.resident(&self.localize_neighbour);
         let position = commands.resident(&self.position);
         commands.dispatch(
-            &ConvolveShapesParams {
-                n_blocks: blocks,
-                n_samples,
-                n_channels: self.n_channels,
-                n_shapes,
-                n_taps: self.shape_taps,
-            },
-            &[x, shape, conv],
-        );
-        commands.dispatch(
             &ScoreFootprintsParams {
                 n_blocks: blocks,
                 ..self.score
             },
-            &[conv, neighbour, weight, score],
+            &[x, shape, neighbour, weight, score],
         );
         commands.dispatch(
             &DetectPeaksParams {
@@ -233,8 +220,9 @@ impl Detector {
                 n_shapes,
                 n_neighbours: self.localize_neighbours,
                 capacity: capacity as u32,
+                n_taps: self.score.n_taps,
             },
-            &[conv, peaks, count, around, position, positions],
+            &[x, shape, peaks, count, around, position, positions],
         );
         let features = with_features
             .then(|| self.record_features(commands, x, peaks, count, n_blocks, capacity));

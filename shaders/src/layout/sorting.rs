@@ -114,24 +114,7 @@ kernel! {
 }
 
 kernel! {
-    /// Correlation of every channel with every temporal shape: `[block, channel, shape, time]`.
-    sorting / convolve_shapes => ConvolveShapesParams {
-        /// Blocks that travel together.
-        n_blocks: u32,
-        /// Samples of a window.
-        n_samples: u32,
-        /// Channels.
-        n_channels: u32,
-        /// Temporal shapes.
-        n_shapes: u32,
-        /// Samples of a shape (at most 256).
-        n_taps: u32,
-    }
-    workgroups(self) { [self.n_samples.div_ceil(256), self.n_channels, self.n_blocks] }
-}
-
-kernel! {
-    /// Best universal template at every channel and time: the largest weighted sum over shapes and footprints.
+    /// Best universal template at every channel and time: the largest score over shapes and footprints.
     sorting / score_footprints => ScoreFootprintsParams {
         /// Blocks that travel together.
         n_blocks: u32,
@@ -145,6 +128,8 @@ kernel! {
         n_sizes: u32,
         /// Channels of a footprint (padded with weight 0).
         n_neighbours: u32,
+        /// Samples of a shape (at most 256).
+        n_taps: u32,
     }
     workgroups(self) { [self.n_samples.div_ceil(128), self.n_channels, self.n_blocks] }
 }
@@ -201,6 +186,8 @@ kernel! {
         n_neighbours: u32,
         /// Entries that a block's list can hold.
         capacity: u32,
+        /// Samples of a shape (at most 256).
+        n_taps: u32,
     }
     workgroups(self) { [self.capacity.div_ceil(64), 1, self.n_blocks] }
 }
@@ -345,7 +332,6 @@ pub(super) fn layouts() -> &'static [(&'static str, usize)] {
         CommonReferenceParams::LAYOUT,
         WhitenParams::LAYOUT,
         InterpolateMotionParams::LAYOUT,
-        ConvolveShapesParams::LAYOUT,
         ScoreFootprintsParams::LAYOUT,
         DetectPeaksParams::LAYOUT,
         LocalizePeaksParams::LAYOUT,

@@ -1,17 +1,21 @@
-// Detection, second half: the best universal template at every channel and time (Pachitariu et al. 2024, Nature
-// Methods 21:914: temporal shapes times Gaussian footprints, as published; no code of it).
+// Detection: the best universal template at every channel and time (Pachitariu et al. 2024, Nature Methods 21:914:
+// temporal shapes times Gaussian footprints, as published; no code of it; matched filters: Turin 1960, IRE Trans. Inf.
+// Theory 6:311).
 //
-//     out[c, t] = max over sizes z and shapes s of sum_k weight[z, c, k] * conv[neighbour[c, k], s, t],  at least 0
+//     out[c, t] = max over sizes z and shapes s of sum_k shape[s, k] * sum_n weight[z, c, n] * x[neighbour[c, n], t + k],
+//                 at least 0, and 0 where the shape would leave the window
 //
-// A workgroup handles 128 samples of one centre channel (workgroup_id.y), one invocation each. Weights of four sizes
-// and the list of neighbours stand in workgroup memory: a value of `conv`, read coalesced, serves four sizes.
+// A workgroup handles 128 start samples of one centre channel (workgroup_id.y), one invocation each. Footprints come
+// first: the channels around, weighted with four sizes side by side, stand in workgroup memory, and every shape is
+// correlated with them there. Nothing but `x` and `out` is in device memory.
 //
-// conv       [block, channel, shape, time]   noise deviations
+// x          [block, channel, time]          noise deviations
+// shape      [shape, tap]                    unit norm
 // neighbour  [channel, n_neighbours]         channels of a footprint, any where the weight is 0
 // weight     [size, channel, n_neighbours]   unit norm over the footprint
 // out        [block, channel, time]          noise deviations, written in full
 //
-// Limits: n_neighbours at most 256; 5 KiB of workgroup memory; 65,535 channels.
+// Limits: n_taps at most 256; 8 KiB of workgroup memory; 65,535 channels.
 
 struct Params {
     n_blocks: u32,
@@ -20,47 +24,54 @@ struct Params {
     n_shapes: u32,
     n_sizes: u32,
     n_neighbours: u32,
+    n_taps: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> conv: array<f32>;
-@group(0) @binding(2) var<storage, read> neighbour: array<u32>;
-@group(0) @binding(3) var<storage, read> weight: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> shape: array<f32>;
+@group(0) @binding(3) var<storage, read> neighbour: array<u32>;
+@group(0) @binding(4) var<storage, read> weight: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 const LANES: u32 = 128u;
-const MAX_NEIGHBOURS: u32 = 256u;
+const MAX_TAPS: u32 = 256u;
+const SPAN: u32 = 384u;
 
-// Four sizes side by side.
-var<workgroup> weights: array<vec4<f32>, MAX_NEIGHBOURS>;
-// Where a neighbour's rows begin in `conv`.
-var<workgroup> rows: array<u32, MAX_NEIGHBOURS>;
+// Four sizes side by side, [LANES + MAX_TAPS].
+var<workgroup> field: array<vec4<f32>, SPAN>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n_neighbours = min(params.n_neighbours, MAX_NEIGHBOURS);
+    let n_taps = min(params.n_taps, MAX_TAPS);
     let c = group.y;
-    let t = group.x * LANES + lane;
-    let t_inside = min(t, params.n_samples - 1u);
+    let first = group.x * LANES;
+    let t = first + lane;
+    let inside = t + n_taps <= params.n_samples;
     var best = 0.0;
     for (var z = 0u; z < params.n_sizes; z += 4u) {
         workgroupBarrier();
-        for (var k = lane; k < n_neighbours; k += LANES) {
-            var quad = vec4<f32>(0.0);
-            for (var i = 0u; i < min(4u, params.n_sizes - z); i++) {
-                quad[i] = weight[((z + i) * params.n_channels + c) * params.n_neighbours + k];
+        for (var i = lane; i < LANES + n_taps; i += LANES) {
+            let at = min(first + i, params.n_samples - 1u);
+            var sum = vec4<f32>(0.0);
+            for (var k = 0u; k < params.n_neighbours; k++) {
+                let source = min(neighbour[c * params.n_neighbours + k], params.n_channels - 1u);
+                let value = x[(group.z * params.n_channels + source) * params.n_samples + at];
+                for (var j = 0u; j < min(4u, params.n_sizes - z); j++) {
+                    sum[j] += weight[((z + j) * params.n_channels + c) * params.n_neighbours + k] * value;
+                }
             }
-            weights[k] = quad;
-            let source = min(neighbour[c * params.n_neighbours + k], params.n_channels - 1u);
-            rows[k] = (group.z * params.n_channels + source) * params.n_shapes * params.n_samples;
+            field[i] = sum;
         }
         workgroupBarrier();
-        for (var s = 0u; s < params.n_shapes; s++) {
-            var sum = vec4<f32>(0.0);
-            for (var k = 0u; k < n_neighbours; k++) {
-                sum += conv[rows[k] + s * params.n_samples + t_inside] * weights[k];
+        if inside {
+            for (var s = 0u; s < params.n_shapes; s++) {
+                var sum = vec4<f32>(0.0);
+                for (var k = 0u; k < n_taps; k++) {
+                    sum += field[lane + k] * shape[s * params.n_taps + k];
+                }
+                best = max(best, max(max(sum.x, sum.y), max(sum.z, sum.w)));
             }
-            best = max(best, max(max(sum.x, sum.y), max(sum.z, sum.w)));
         }
     }
     if t < params.n_samples {

@@ -10,12 +10,12 @@ use somata_engine::sorting::preprocessing::filter::{
 };
 use somata_shaders::{
     cpu::sorting::{
-        common_reference::common_reference, convolve_shapes::convolve_shapes,
-        highpass_filter::highpass_filter, phase_shift::phase_shift,
+        common_reference::common_reference, highpass_filter::highpass_filter,
+        phase_shift::phase_shift, score_footprints::score_footprints,
         score_templates::score_templates, whiten::whiten,
     },
     layout::{
-        CommonReferenceParams, ConvolveShapesParams, HighpassFilterParams, PhaseShiftParams,
+        CommonReferenceParams, HighpassFilterParams, PhaseShiftParams, ScoreFootprintsParams,
         ScoreTemplatesParams, WhitenParams,
     },
 };
@@ -156,24 +156,36 @@ fn whitening_equals_a_matrix_product() {
 }
 
 #[test]
-fn shapes_equal_a_correlation() {
-    let params = ConvolveShapesParams {
+fn footprint_scores_equal_correlations_of_weighted_sums() {
+    let params = ScoreFootprintsParams {
         n_blocks: 1,
         n_samples: 64,
-        n_channels: 1,
+        n_channels: 3,
         n_shapes: 2,
+        n_sizes: 3,
+        n_neighbours: 3,
         n_taps: 12,
     };
     let shape: Vec<f32> = transposed(&signal(12, 2, 5), 2)
         .iter()
         .map(|v| v / 100.0)
         .collect();
-    let mut out = vec![0.0; 128];
-    convolve_shapes(&params, &signal(64, 1, 0), &shape, &mut out);
-    close(
-        "convolve_shapes",
-        &[&out[..53], &out[64..117]].concat(),
-        2e-3,
+    let neighbour = [0, 1, 2, 1, 0, 2, 2, 0, 1];
+    let weight: Vec<f32> = [[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.48, 0.64, 0.6]]
+        .iter()
+        .flat_map(|row| row.repeat(3))
+        .collect();
+    let mut out = vec![0.0; 192];
+    let x = transposed(&signal(64, 3, 0), 3);
+    score_footprints(&params, &x, &shape, &neighbour, &weight, &mut out);
+    let valid: Vec<f32> = out
+        .chunks_exact(64)
+        .flat_map(|row| row[..53].to_vec())
+        .collect();
+    close("score_footprints", &valid, 2e-3);
+    assert!(
+        out.chunks_exact(64)
+            .all(|row| row[53..].iter().all(|&v| v == 0.0))
     );
 }
 

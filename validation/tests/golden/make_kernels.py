@@ -39,9 +39,16 @@ x = signal(30, 5)
 w = signal(5, 5, 3) / 100
 out["whiten"] = (w @ x.T).ravel().tolist()
 
-x = signal(64, 1)[:, 0]
+x = signal(64, 3).T
 shape = signal(12, 2, 5).T / 100
-out["convolve_shapes"] = np.concatenate([np.correlate(x, s, "valid") for s in shape]).tolist()
+footprints = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.48, 0.64, 0.6]])
+scores = []
+for c in range(3):
+    # Channel c, then the others in order, as the footprints' weights.
+    near = [c] + [n for n in range(3) if n != c]
+    rows = [np.correlate(w @ x[near], s, "valid") for w in footprints for s in shape]
+    scores.append(np.maximum(np.max(rows, axis=0), 0))
+out["score_footprints"] = np.concatenate(scores).tolist()
 
 x = signal(80, 6).T
 spatial, temporal = signal(4, 2, 1) / 100, signal(16, 2, 9).T / 100

@@ -46,7 +46,6 @@ mod imaging {
 
 mod sorting {
     mod common_reference;
-    mod convolve_shapes;
     mod detect_peaks;
     mod highpass_filter;
     mod interpolate_motion;

@@ -3,13 +3,15 @@
 //! What all channels of a shank share (mains hum, movement, licking) is not a neuron. The median ignores the spikes
 //! that a mean would smear over every channel.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::{
     cpu::{Buffer, params},
     layout::CommonReferenceParams,
 };
 
 /// Time samples that are sorted side by side.
-const LANES: usize = 16;
+const LANES: usize = 64;
 
 /// Subtracts the group median from `x` `[block, time, channel]` in place; the channels of group `g` are
 /// `group_channel[group_start[g]..group_start[g + 1]]`. The median of an even count is the mean of the middle two.
@@ -19,56 +21,89 @@ pub fn common_reference(
     group_channel: &[u32],
     x: &mut [f32],
 ) {
-    let (samples, channels) = (p.n_samples as usize, p.n_channels as usize);
+    let channels = p.n_channels as usize;
+    let arch = Arch::new();
     for g in 0..p.n_groups as usize {
         let members = &group_channel[group_start[g] as usize..group_start[g + 1] as usize];
-        if members.is_empty() {
+        let n = members.len();
+        if n == 0 {
             continue;
         }
-        let network = sorting_network(members.len());
-        let mut lanes = vec![[f32::INFINITY; LANES]; members.len().next_power_of_two()];
-        for block in x.chunks_exact_mut(samples * channels) {
-            for (i, rows) in block.chunks_mut(LANES * channels).enumerate() {
-                debug_assert!(i * LANES < samples);
-                reference_rows(rows, channels, members, &network, &mut lanes);
+        // Mostly a group is a run of channels, which is faster to go through.
+        let run = members.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let run = run.then(|| members[0] as usize..members[0] as usize + n);
+        let network = median_network(n);
+        let mut lanes = vec![[0.0f32; LANES]; n];
+        for rows in x.chunks_mut(LANES * channels) {
+            for (t, row) in rows.chunks_exact(channels).enumerate() {
+                match &run {
+                    Some(run) => {
+                        for (lane, &value) in lanes.iter_mut().zip(&row[run.clone()]) {
+                            lane[t] = value;
+                        }
+                    }
+                    None => {
+                        for (lane, &c) in lanes.iter_mut().zip(members) {
+                            lane[t] = row[c as usize];
+                        }
+                    }
+                }
+            }
+            arch.dispatch(Sort {
+                network: &network,
+                lanes: &mut lanes,
+            });
+            for (t, row) in rows.chunks_exact_mut(channels).enumerate() {
+                let median = 0.5 * (lanes[(n - 1) / 2][t] + lanes[n / 2][t]);
+                match &run {
+                    Some(run) => row[run.clone()].iter_mut().for_each(|x| *x -= median),
+                    None => members.iter().for_each(|&c| row[c as usize] -= median),
+                }
             }
         }
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn reference_rows(
-    rows: &mut [f32],
-    channels: usize,
-    members: &[u32],
-    network: &[(u32, u32)],
-    lanes: &mut [[f32; LANES]],
-) {
-    let n = members.len();
-    for (t, row) in rows.chunks_exact(channels).enumerate() {
-        for (i, &c) in members.iter().enumerate() {
-            lanes[i][t] = row[c as usize];
+/// Brings the values of every time into the order of the network.
+struct Sort<'a> {
+    network: &'a [(u32, u32)],
+    lanes: &'a mut [[f32; LANES]],
+}
+
+impl WithSimd for Sort<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for &(low, high) in self.network {
+            let (head, tail) = self.lanes.split_at_mut(high as usize);
+            let low = S::as_mut_simd_f32s(&mut head[low as usize]).0;
+            let high = S::as_mut_simd_f32s(&mut tail[0]).0;
+            for (low, high) in low.iter_mut().zip(high) {
+                let (a, b) = (*low, *high);
+                *low = simd.min_f32s(a, b);
+                *high = simd.max_f32s(a, b);
+            }
         }
     }
-    for lane in &mut lanes[n..] {
-        *lane = [f32::INFINITY; LANES];
-    }
-    for &(low, high) in network {
-        let (a, b) = (lanes[low as usize], lanes[high as usize]);
-        let (mut smaller, mut larger) = ([0.0; LANES], [0.0; LANES]);
-        for t in 0..LANES {
-            smaller[t] = if a[t] < b[t] { a[t] } else { b[t] };
-            larger[t] = if a[t] < b[t] { b[t] } else { a[t] };
-        }
-        lanes[low as usize] = smaller;
-        lanes[high as usize] = larger;
-    }
-    for (t, row) in rows.chunks_exact_mut(channels).enumerate() {
-        let median = 0.5 * (lanes[(n - 1) / 2][t] + lanes[n / 2][t]);
-        for &c in members {
-            row[c as usize] -= median;
+}
+
+/// The comparisons of a sorting network that can move a value into the middle of `n`.
+fn median_network(n: usize) -> Vec<(u32, u32)> {
+    let mut needed = vec![false; n];
+    needed[(n - 1) / 2] = true;
+    needed[n / 2] = true;
+    let mut pairs = sorting_network(n);
+    let mut kept: Vec<(u32, u32)> = Vec::new();
+    for (low, high) in pairs.drain(..).rev() {
+        if needed[low as usize] || needed[high as usize] {
+            needed[low as usize] = true;
+            needed[high as usize] = true;
+            kept.push((low, high));
         }
     }
+    kept.reverse();
+    kept
 }
 
 /// Comparisons of Batcher's odd-even merge sort (Knuth, TAOCP 3, 5.2.2 M) for `n` values.
@@ -107,7 +142,26 @@ pub(crate) fn run(bytes: &[u8], buffers: &mut [Buffer<'_>]) {
 
 #[cfg(test)]
 mod tests {
-    use super::sorting_network;
+    use super::{median_network, sorting_network};
+
+    #[test]
+    fn network_finds_the_median_of_every_size() {
+        for n in 1..70usize {
+            let mut values: Vec<u32> = (0..n as u32)
+                .map(|i| i.wrapping_mul(2_654_435_761) >> 7)
+                .collect();
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            for (low, high) in median_network(n) {
+                if values[low as usize] > values[high as usize] {
+                    values.swap(low as usize, high as usize);
+                }
+            }
+            for middle in [(n - 1) / 2, n / 2] {
+                assert_eq!(values[middle], sorted[middle], "{n} values");
+            }
+        }
+    }
 
     #[test]
     fn network_sorts_every_size() {

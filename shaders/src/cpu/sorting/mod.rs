@@ -1,6 +1,5 @@
 //! Twins of the spike-sorting kernels, in the order in which data meet them.
 pub mod common_reference;
-pub mod convolve_shapes;
 pub mod detect_peaks;
 pub mod highpass_filter;
 pub mod interpolate_motion;
@@ -13,5 +12,3 @@ pub mod score_templates;
 pub mod subtract_templates;
 pub mod sum_waveforms;
 pub mod whiten;
-
-mod correlate;

@@ -3,6 +3,8 @@
 //! Whitening makes the noise of neighbouring channels independent and of unit variance, so that scores have a
 //! meaning in noise deviations. When the tissue moved, the matrix of a block has the interpolation folded in.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::{
     cpu::{Buffer, params},
     layout::WhitenParams,
@@ -10,6 +12,10 @@ use crate::{
 
 /// Samples that are transposed and multiplied at a time.
 const TILE: usize = 256;
+/// Words of a channel's tile. Not a power of two: rows of one distance in memory would share few cache lines.
+const ROW: usize = TILE + 16;
+/// Vectors whose sums are kept in registers.
+const STRIP: usize = 8;
 
 /// `out[c, t] = sum_k weight[matrix, c, k] * x[t, neighbour[c, k]]`; `x` `[block, time, channel]`, `out`
 /// `[block, channel, time]`, `neighbour` `[channel, n_neighbours]`, `weight` `[matrix, channel, n_neighbours]`,
@@ -27,59 +33,73 @@ pub fn whiten(
         p.n_channels as usize,
         p.n_neighbours as usize,
     );
-    let mut tile = vec![0.0f32; channels * TILE];
-    for block in 0..p.n_blocks as usize {
-        let matrix = matrix_of_block[block] as usize;
-        whiten_block(
-            &x[block * samples * channels..(block + 1) * samples * channels],
-            neighbour,
-            &weight[matrix * channels * k..(matrix + 1) * channels * k],
-            &mut out[block * samples * channels..(block + 1) * samples * channels],
-            samples,
-            channels,
-            k,
-            &mut tile,
-        );
+    let words = samples * channels;
+    if words == 0 {
+        return;
+    }
+    let arch = Arch::new();
+    let mut tile = vec![0.0f32; channels * ROW];
+    for ((x, out), &matrix) in x
+        .chunks_exact(words)
+        .zip(out.chunks_exact_mut(words))
+        .zip(matrix_of_block)
+    {
+        let weight = &weight[matrix as usize * channels * k..(matrix as usize + 1) * channels * k];
+        // Weights of 0 pad the table.
+        let rows: Vec<Vec<(usize, f32)>> = (0..channels)
+            .map(|c| {
+                let entries = neighbour[c * k..(c + 1) * k].iter().zip(&weight[c * k..]);
+                let used = entries.filter(|(_, w)| **w != 0.0);
+                used.map(|(&n, &w)| (n as usize, w)).collect()
+            })
+            .collect();
+        for start in (0..samples).step_by(TILE) {
+            let n = TILE.min(samples - start);
+            let frames = x[start * channels..(start + n) * channels].chunks_exact(channels);
+            for (t, row) in frames.enumerate() {
+                for c in 0..channels {
+                    tile[c * ROW + t] = row[c];
+                }
+            }
+            for (entries, out) in rows.iter().zip(out.chunks_exact_mut(samples)) {
+                arch.dispatch(Weigh {
+                    entries,
+                    tile: &tile,
+                    out: &mut out[start..start + n],
+                });
+            }
+        }
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn whiten_block(
-    x: &[f32],
-    neighbour: &[u32],
-    weight: &[f32],
-    out: &mut [f32],
-    samples: usize,
-    channels: usize,
-    n_neighbours: usize,
-    tile: &mut [f32],
-) {
-    for start in (0..samples).step_by(TILE) {
-        let n = TILE.min(samples - start);
-        for (t, row) in x[start * channels..(start + n) * channels]
-            .chunks_exact(channels)
-            .enumerate()
-        {
-            for c in 0..channels {
-                tile[c * TILE + t] = row[c];
-            }
-        }
-        for c in 0..channels {
-            let mut sum = [0.0f32; TILE];
-            for k in 0..n_neighbours {
-                let w = weight[c * n_neighbours + k];
-                if w != 0.0 {
-                    let source = neighbour[c * n_neighbours + k] as usize;
-                    let source: &[f32; TILE] = tile[source * TILE..(source + 1) * TILE]
-                        .try_into()
-                        .expect("tile");
-                    for t in 0..TILE {
-                        sum[t] += w * source[t];
-                    }
+/// The weighted sum of some channels of a tile.
+struct Weigh<'a> {
+    entries: &'a [(usize, f32)],
+    tile: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = STRIP * S::F32_LANES;
+        let mut whole = [0.0f32; TILE];
+        for t in (0..self.out.len()).step_by(width) {
+            let mut sum = [simd.splat_f32s(0.0); STRIP];
+            for &(channel, weight) in self.entries {
+                let weight = simd.splat_f32s(weight);
+                let from = channel * ROW + t;
+                let values = S::as_simd_f32s(&self.tile[from..from + width]).0;
+                for v in 0..STRIP {
+                    sum[v] = simd.add_f32s(sum[v], simd.mul_f32s(weight, values[v]));
                 }
             }
-            out[c * samples + start..c * samples + start + n].copy_from_slice(&sum[..n]);
+            let whole = S::as_mut_simd_f32s(&mut whole[t..t + width]).0;
+            whole.copy_from_slice(&sum);
         }
+        self.out.copy_from_slice(&whole[..self.out.len()]);
     }
 }
 

@@ -10,16 +10,19 @@ use crate::{
 #[test]
 fn footprints_at_awkward_sizes() {
     let Some(both) = both() else { return };
-    for (blocks, samples, channels, shapes, sizes, neighbours) in [
-        (1, 0, 2, 1, 1, 1),
-        (1, 1, 1, 1, 1, 1),
-        (1, 129, 5, 3, 4, 3),
-        (2, 300, 9, 6, 5, 9),
-        (3, 64, 7, 2, 9, 4),
-        (1, 40, 300, 1, 2, 256),
+    for (blocks, samples, channels, shapes, sizes, neighbours, taps) in [
+        (1, 0, 2, 1, 1, 1, 5),
+        (1, 1, 1, 1, 1, 1, 1),
+        (1, 129, 5, 3, 4, 3, 61),
+        (2, 300, 9, 7, 5, 9, 20),
+        (3, 64, 7, 2, 9, 4, 64),
+        (1, 40, 300, 1, 2, 256, 3),
+        (1, 600, 2, 13, 1, 2, 256),
+        (1, 20, 2, 3, 2, 2, 61),
     ] {
         let mut random = Random(71);
-        let conv = random.normals(blocks * channels * shapes * samples);
+        let x = random.normals(blocks * channels * samples);
+        let shape = random.normals(shapes * taps);
         let neighbour: Vec<u32> = (0..channels * neighbours)
             .map(|_| random.below(channels) as u32)
             .collect();
@@ -40,28 +43,36 @@ fn footprints_at_awkward_sizes() {
             n_shapes: shapes as u32,
             n_sizes: sizes as u32,
             n_neighbours: neighbours as u32,
+            n_taps: taps as u32,
         };
         let (cpu, gpu) = both.play(
             |commands| {
-                let conv = commands.upload("conv", &conv);
+                let x = commands.upload("x", &x);
+                let shape = commands.upload("shape", &shape);
                 let neighbour = commands.upload("neighbour", &neighbour);
                 let weight = commands.upload("weight", &weight);
                 let out = commands.buffer("out", blocks * channels * samples);
-                commands.dispatch(&params, &[conv, neighbour, weight, out]);
+                commands.dispatch(&params, &[x, shape, neighbour, weight, out]);
                 commands.download(out)
             },
             |downloads, out| downloads.take::<f32>(out),
         );
         let case = format!(
-            "{blocks} x {channels} x {samples}, {shapes} shapes, {sizes} sizes of {neighbours}"
+            "{blocks} x {channels} x {samples}, {shapes} shapes of {taps}, {sizes} sizes of {neighbours}"
         );
         if samples > 0 {
-            // The largest of sums of `neighbours` products, each product and each addition rounded once.
+            // The largest of sums of `neighbours` times `taps` products, each product and each addition rounded once;
+            // the two executors sum in different orders.
             assert_close(
                 &case,
                 &cpu,
                 &gpu,
-                2.0 * neighbours as f32 * ROUNDING * largest(&conv) * largest(&weight),
+                2.0 * (neighbours + taps) as f32
+                    * ROUNDING
+                    * largest(&x)
+                    * largest(&shape)
+                    * largest(&weight)
+                    * ((neighbours * taps) as f32).sqrt(),
             );
         }
     }
