@@ -147,6 +147,49 @@ pub fn read_npy_as_f64(path: &Path) -> Result<NpyArray<f64>, IoError> {
     })
 }
 
+/// Reads an array of any integer type as `i64`; sorters do not agree on the type of their tables.
+///
+/// # Errors
+/// As [`read_npy`]; when the elements are no integers, or one does not fit.
+pub fn read_npy_as_i64(path: &Path) -> Result<NpyArray<i64>, IoError> {
+    /// Converts each element; the first that does not fit is told.
+    fn convert<T: NpyElement + TryInto<i64> + std::fmt::Display>(
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<Vec<i64>, IoError> {
+        let elements = bytes.chunks_exact(size_of::<T>());
+        elements
+            .map(|chunk| {
+                let element = T::from_little_endian(chunk);
+                element.try_into().map_err(|_| {
+                    IoError::bad_value(path, "an element", element, "a number below 2⁶³")
+                })
+            })
+            .collect()
+    }
+    let (header, bytes) = read_raw(path)?;
+    let data = match header.description.as_str() {
+        "|u1" => convert::<u8>(path, &bytes),
+        "|i1" => convert::<i8>(path, &bytes),
+        "<u2" => convert::<u16>(path, &bytes),
+        "<i2" => convert::<i16>(path, &bytes),
+        "<u4" => convert::<u32>(path, &bytes),
+        "<i4" => convert::<i32>(path, &bytes),
+        "<u8" => convert::<u64>(path, &bytes),
+        "<i8" => convert::<i64>(path, &bytes),
+        other => Err(IoError::bad_value(
+            path,
+            "descr",
+            other,
+            "a little-endian integer type",
+        )),
+    }?;
+    Ok(NpyArray {
+        shape: header.shape,
+        data,
+    })
+}
+
 /// Header and element bytes; the file's size bounds what is allocated.
 fn read_raw(path: &Path) -> Result<(NpyHeader, Vec<u8>), IoError> {
     let failed = |source| IoError::read(path, source);
@@ -288,6 +331,13 @@ fn header_of(description: &str, shape: &[usize], reserved_digits: usize) -> Vec<
     bytes.extend_from_slice(dictionary.as_bytes());
     bytes.resize(total - 1, b' ');
     bytes.push(b'\n');
+    bytes
+}
+
+/// The bytes of a whole file with that array.
+pub(crate) fn file_bytes<T: NpyElement>(shape: &[usize], data: &[T]) -> Vec<u8> {
+    let mut bytes = header_bytes::<T>(shape, 0);
+    write_elements(&mut bytes, data).expect("memory takes every write");
     bytes
 }
 
