@@ -13,6 +13,7 @@ pub mod imaging_output;
 pub mod matlab;
 pub mod movie;
 pub mod npy;
+pub mod npy_rows;
 pub mod probe;
 pub mod recording;
 pub mod sniff;

@@ -59,6 +59,9 @@ impl<'a> MatValue<'a> {
     }
 }
 
+/// Fills the slice with columns of a matrix, beginning with the one of that number.
+pub type NextColumns<'a> = dyn FnMut(usize, &mut [f32]) -> Result<(), IoError> + 'a;
+
 /// Types of stored elements, by the format's names without `mi`.
 mod stored {
     pub const INT8: u32 = 1;
@@ -122,8 +125,7 @@ impl MatWriter {
         self.compressed(|out| write_matrix(out, name, value).map_err(Failure::Write))
     }
 
-    /// Writes a `single` matrix of that shape whose columns are asked for in order; `next` fills whole columns, at most as many as
-    /// the slice that it is given holds.
+    /// Writes a `single` matrix of that shape whose columns are asked for in order, some at a time.
     ///
     /// # Errors
     /// As [`MatWriter::write`], or when `next` fails.
@@ -131,7 +133,7 @@ impl MatWriter {
         &mut self,
         name: &str,
         [n_rows, n_columns]: [usize; 2],
-        next: &mut dyn FnMut(usize, &mut [f32]) -> Result<(), IoError>,
+        next: &mut NextColumns,
     ) -> Result<(), IoError> {
         let data_bytes = 4 * n_rows as u64 * n_columns as u64;
         self.check(name, head_bytes(name) + element_bytes(data_bytes))?;
