@@ -40,6 +40,8 @@ enum Command {
     Compare(commands::compare::Arguments),
     /// Pair the cells of two sessions of one field
     Match(commands::match_sessions::Arguments),
+    /// Hand a result on to another program: SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
+    Convert(commands::convert::Arguments),
     /// Say what a file holds
     Info(commands::info::Arguments),
     /// List the devices and what `--device auto` would take
@@ -72,6 +74,7 @@ fn run(command: Command) -> exit::Outcome {
         Command::Validate(arguments) => commands::validate::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Match(arguments) => commands::match_sessions::run(&arguments),
+        Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
         Command::Params(arguments) => commands::params::run(&arguments),

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod compare;
+pub mod convert;
 pub mod demo;
 pub mod devices;
 pub mod image;

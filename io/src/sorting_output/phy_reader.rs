@@ -84,6 +84,38 @@ pub fn phy_folder(path: &Path) -> Option<PathBuf> {
         .find(|folder| folder.join("spike_times.npy").is_file())
 }
 
+/// The spikes of a phy folder, in the order in which they lie there.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PhySpikes {
+    /// Samples a second.
+    pub sampling_frequency_hz: f64,
+    /// Sample of each spike.
+    pub samples: Vec<i64>,
+    /// Id of the unit of each spike.
+    pub ids: Vec<i64>,
+}
+
+/// Reads nothing but the spikes of the phy folder `folder`, so that what is wrong with its other files does not matter.
+///
+/// # Errors
+/// When a file is missing or damaged, or there are not as many units as spikes.
+pub fn read_phy_spikes(folder: &Path) -> Result<PhySpikes, IoError> {
+    let at = |name: &str| folder.join(name);
+    let samples = read_npy_as_i64(&at("spike_times.npy"))?.data;
+    let clusters = [at("spike_clusters.npy"), at("spike_templates.npy")];
+    let clusters = clusters.iter().find(|path| path.is_file());
+    let clusters = clusters.ok_or_else(|| IoError::Missing {
+        path: at("spike_clusters.npy"),
+    })?;
+    let ids = read_npy_as_i64(clusters)?.data;
+    check_length(clusters, ids.len(), samples.len())?;
+    Ok(PhySpikes {
+        sampling_frequency_hz: sampling_frequency_hz(&at("params.py"))?,
+        samples,
+        ids,
+    })
+}
+
 /// Reads a phy folder, or the result of `somata sort` that holds one.
 ///
 /// # Errors
@@ -93,15 +125,12 @@ pub fn read_phy(path: &Path) -> Result<PhySorting, IoError> {
         path: path.join("spike_times.npy"),
     })?;
     let at = |name: &str| folder.join(name);
-    let samples = read_npy_as_i64(&at("spike_times.npy"))?.data;
+    let PhySpikes {
+        sampling_frequency_hz,
+        samples,
+        ids,
+    } = read_phy_spikes(&folder)?;
     let n_spikes = samples.len();
-    let clusters = [at("spike_clusters.npy"), at("spike_templates.npy")];
-    let clusters = clusters.iter().find(|path| path.is_file());
-    let clusters = clusters.ok_or_else(|| IoError::Missing {
-        path: at("spike_clusters.npy"),
-    })?;
-    let ids = read_npy_as_i64(clusters)?.data;
-    check_length(clusters, ids.len(), n_spikes)?;
     let amplitudes = optional(&at("amplitudes.npy"), n_spikes, 1)?;
     let positions = optional(&at("spike_positions.npy"), n_spikes, 2)?;
     // Spikes of some programs are ordered by unit.
@@ -112,7 +141,7 @@ pub fn read_phy(path: &Path) -> Result<PhySorting, IoError> {
         .collect();
     let place = |id: i64| unit_ids.binary_search(&id).expect("collected from the ids");
     Ok(PhySorting {
-        sampling_frequency_hz: sampling_frequency_hz(&at("params.py"))?,
+        sampling_frequency_hz,
         spike_samples: order.iter().map(|&spike| samples[spike]).collect(),
         spike_units: order.iter().map(|&spike| place(ids[spike])).collect(),
         amplitudes: amplitudes

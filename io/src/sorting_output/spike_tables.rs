@@ -32,7 +32,7 @@ pub fn write_spike_table(
         specs.push(ColumnSpec::new("amplitude", ColumnKind::Float64));
     }
     if sorting.spike_positions_um.is_some() {
-        specs.extend(["x_um", "y_um"].map(|name| ColumnSpec::new(name, ColumnKind::Float64)));
+        specs.extend(["x_um", "y_um"].map(|name| ColumnSpec::new(name, ColumnKind::Float32)));
     }
     let mut writer = format.create(path, specs)?;
     let n_spikes = sorting.spike_samples.len();
@@ -60,8 +60,11 @@ pub fn write_spike_table(
         }
         if let Some(positions) = &sorting.spike_positions_um {
             for axis in [0, 1] {
-                let along = positions[rows.clone()].iter().map(|place| place[axis]);
-                columns.push(Column::Float64(along.collect()));
+                // Sorters store places with 32 bits; more digits would be made up.
+                let along = positions[rows.clone()]
+                    .iter()
+                    .map(|place| place[axis] as f32);
+                columns.push(Column::Float32(along.collect()));
             }
         }
         writer.append(&columns)?;

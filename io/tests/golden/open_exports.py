@@ -47,7 +47,7 @@ same(spikes["time_s"], sample / rate, "f8")
 assert np.allclose(spikes["clock_time_s"], clock, rtol=0, atol=1e-9)
 same(spikes["unit_id"], unit, "i8")
 same(spikes["amplitude"], 1 + spike / 1000, "f8")
-same(spikes["y_um"], 2.0 * spike, "f8")
+same(spikes["y_um"], 2.0 * spike, "f4")
 same(units["n_spikes"], [334, 333, 333], "i8")
 assert list(units["label"]) == ["good", "mua", "a, µ"] and list(units["group"]) == ["good", "mua", "good"]
 same(units["amplitude_cutoff"], [np.nan, 0.5, np.nan], "f8")
