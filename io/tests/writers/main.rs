@@ -1,7 +1,8 @@
 //! Writes every file of an imaging result and has the programs that users open them with read them back.
 //!
-//! `golden/open_imaging.py` does the reading, and `golden/open_exports.py` that of what is handed on. They run where `SOMATA_PYTHON` names a Python with the packages of
-//! `validation/tests/interop/requirements.txt`; elsewhere the test says so and passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails.
+//! `golden/open_imaging.py` does the reading, and `golden/open_exports.py` that of what is handed on. They run where `SOMATA_PYTHON`
+//! names a Python with the packages of `validation/tests/interop/requirements.txt`; elsewhere the test says so and passes, and with
+//! `SOMATA_REQUIRE_PYTHON=1` it fails.
 
 mod exports;
 
