@@ -11,7 +11,7 @@ mod run;
 mod signals;
 mod sorting_output;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Raw neural recordings into neurons: spikes sorted, cells found, on any GPU or on none.
 #[derive(Parser)]
@@ -48,6 +48,10 @@ enum Command {
     Devices(commands::devices::Arguments),
     /// List all parameters with defaults, units and ranges
     Params(commands::params::Arguments),
+    /// Print the script with which a shell completes commands and options
+    Completions(commands::completions::Arguments),
+    /// Write the manual pages
+    Man(commands::man::Arguments),
 }
 
 fn main() {
@@ -78,5 +82,7 @@ fn run(command: Command) -> exit::Outcome {
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
         Command::Params(arguments) => commands::params::run(&arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments, Cli::command()),
+        Command::Man(arguments) => commands::man::run(&arguments, Cli::command()),
     }
 }
