@@ -142,6 +142,9 @@ impl From<EngineError> for Failure {
 
 impl From<ValidationError> for Failure {
     fn from(error: ValidationError) -> Self {
+        if let ValidationError::Read(error) = error {
+            return error.into();
+        }
         let code = match &error {
             ValidationError::BadSpec { .. } => ExitCode::Usage,
             ValidationError::OutputExists(_) => ExitCode::Output,
@@ -154,7 +157,7 @@ impl From<ValidationError> for Failure {
             }
             ValidationError::OutputExists(_) => "choose another folder, or remove this one",
             ValidationError::Io { .. } => "check the path and its permissions",
-            ValidationError::BadFile { .. } => {
+            ValidationError::BadFile { .. } | ValidationError::Read(_) => {
                 "give a result of somata and what `somata simulate` made"
             }
             ValidationError::BadPrediction(_) => {

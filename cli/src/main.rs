@@ -11,7 +11,7 @@ mod run;
 mod signals;
 mod sorting_output;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Raw neural recordings into neurons: spikes sorted, cells found, on any GPU or on none.
 #[derive(Parser)]
@@ -40,12 +40,18 @@ enum Command {
     Compare(commands::compare::Arguments),
     /// Pair the cells of two sessions of one field
     Match(commands::match_sessions::Arguments),
+    /// Hand a result on to another program: SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
+    Convert(commands::convert::Arguments),
     /// Say what a file holds
     Info(commands::info::Arguments),
     /// List the devices and what `--device auto` would take
     Devices(commands::devices::Arguments),
     /// List all parameters with defaults, units and ranges
     Params(commands::params::Arguments),
+    /// Print the script with which a shell completes commands and options
+    Completions(commands::completions::Arguments),
+    /// Write the manual pages
+    Man(commands::man::Arguments),
 }
 
 fn main() {
@@ -72,8 +78,11 @@ fn run(command: Command) -> exit::Outcome {
         Command::Validate(arguments) => commands::validate::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Match(arguments) => commands::match_sessions::run(&arguments),
+        Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
         Command::Params(arguments) => commands::params::run(&arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments, Cli::command()),
+        Command::Man(arguments) => commands::man::run(&arguments, Cli::command()),
     }
 }

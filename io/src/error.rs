@@ -238,6 +238,16 @@ pub enum IoError {
         /// Which arrays, and their lengths.
         what: String,
     },
+    /// An output is larger than its format can hold.
+    #[error("cannot write `{}`: {what}", path.display())]
+    DoesNotFit {
+        /// The output.
+        path: PathBuf,
+        /// What is too large, and what the format holds.
+        what: String,
+        /// What the user can do.
+        hint: String,
+    },
     /// A file of network weights is damaged, or is not for this network.
     #[error("`{}` does not hold the weights that are needed: {what}", path.display())]
     BadWeights {
@@ -270,6 +280,7 @@ impl IoError {
             IoError::Write { .. } | IoError::Exists { .. } | IoError::BadTables { .. } => {
                 IoErrorKind::Output
             }
+            IoError::DoesNotFit { .. } => IoErrorKind::Output,
             IoError::Locked { .. } => IoErrorKind::Locked,
             _ => IoErrorKind::Input,
         }
@@ -322,6 +333,7 @@ impl IoError {
             }
             IoError::NotAnImage { .. } => "give a TIFF, PNG or JPEG file".to_owned(),
             IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
+            IoError::DoesNotFit { hint, .. } => hint.clone(),
             IoError::FramesOutOfRange { .. } | IoError::NoSuchPlane { .. } => return None,
             IoError::OutOfRange { .. } | IoError::BufferNotWholeFrames { .. } | IoError::BadTables { .. } => return None,
         };

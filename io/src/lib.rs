@@ -10,13 +10,16 @@ pub mod atomic;
 pub mod checksum;
 pub mod error;
 pub mod imaging_output;
+pub mod matlab;
 pub mod movie;
 pub mod npy;
+pub mod npy_rows;
 pub mod probe;
 pub mod recording;
 pub mod sniff;
 pub mod sorting_output;
 pub mod still_image;
+pub mod tables;
 mod tiff;
 pub mod weights;
 

@@ -89,7 +89,7 @@ pub fn write_npy<T: NpyElement>(path: &Path, shape: &[usize], data: &[T]) -> Res
 /// # Errors
 /// When the file is absent, damaged, truncated, in Fortran order or of another type.
 pub fn read_npy<T: NpyElement>(path: &Path) -> Result<NpyArray<T>, IoError> {
-    let (header, bytes) = read_raw(path)?;
+    let (header, bytes) = read_row_major(path)?;
     if header.description != T::DESCRIPTION {
         return Err(IoError::bad_value(
             path,
@@ -108,10 +108,10 @@ pub fn read_npy<T: NpyElement>(path: &Path) -> Result<NpyArray<T>, IoError> {
     })
 }
 
-/// Reads an array of any real number type as `f64`.
+/// Reads an array of any real number type as `f64`; one in Fortran order is brought into the order of [`NpyArray`].
 ///
 /// # Errors
-/// As [`read_npy`]; 64-bit integers beyond 2⁵³ lose their last digits.
+/// When the file is absent, damaged, truncated or of another type. 64-bit integers beyond 2⁵³ lose their last digits.
 pub fn read_npy_as_f64(path: &Path) -> Result<NpyArray<f64>, IoError> {
     /// Converts each element.
     fn convert<T: NpyElement>(bytes: &[u8], to: impl Fn(T) -> f64) -> Vec<f64> {
@@ -141,10 +141,93 @@ pub fn read_npy_as_f64(path: &Path) -> Result<NpyArray<f64>, IoError> {
             ));
         }
     };
+    let data = if header.fortran_order && header.shape.len() > 1 {
+        row_major(&header.shape, &data)
+    } else {
+        data
+    };
     Ok(NpyArray {
         shape: header.shape,
         data,
     })
+}
+
+/// Reads an array of any integer type as `i64`; sorters do not agree on the type of their tables.
+///
+/// # Errors
+/// As [`read_npy`]; when the elements are no integers, or one does not fit.
+pub fn read_npy_as_i64(path: &Path) -> Result<NpyArray<i64>, IoError> {
+    /// Converts each element; the first that does not fit is told.
+    fn convert<T: NpyElement + TryInto<i64> + std::fmt::Display>(
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<Vec<i64>, IoError> {
+        let elements = bytes.chunks_exact(size_of::<T>());
+        elements
+            .map(|chunk| {
+                let element = T::from_little_endian(chunk);
+                element.try_into().map_err(|_| {
+                    IoError::bad_value(path, "an element", element, "a number below 2⁶³")
+                })
+            })
+            .collect()
+    }
+    let (header, bytes) = read_row_major(path)?;
+    let data = match header.description.as_str() {
+        "|u1" => convert::<u8>(path, &bytes),
+        "|i1" => convert::<i8>(path, &bytes),
+        "<u2" => convert::<u16>(path, &bytes),
+        "<i2" => convert::<i16>(path, &bytes),
+        "<u4" => convert::<u32>(path, &bytes),
+        "<i4" => convert::<i32>(path, &bytes),
+        "<u8" => convert::<u64>(path, &bytes),
+        "<i8" => convert::<i64>(path, &bytes),
+        other => Err(IoError::bad_value(
+            path,
+            "descr",
+            other,
+            "a little-endian integer type",
+        )),
+    }?;
+    Ok(NpyArray {
+        shape: header.shape,
+        data,
+    })
+}
+
+/// The elements of an array in Fortran order, last axis fastest.
+pub(crate) fn row_major<T: Copy>(shape: &[usize], data: &[T]) -> Vec<T> {
+    let mut strides = vec![1; shape.len()];
+    for axis in 1..shape.len() {
+        strides[axis] = strides[axis - 1] * shape[axis - 1];
+    }
+    let mut place = vec![0; shape.len()];
+    let mut ordered = Vec::with_capacity(data.len());
+    for _ in 0..data.len() {
+        let at: usize = place
+            .iter()
+            .zip(&strides)
+            .map(|(p, stride)| p * stride)
+            .sum();
+        ordered.push(data[at]);
+        for axis in (0..shape.len()).rev() {
+            place[axis] += 1;
+            if place[axis] < shape[axis] {
+                break;
+            }
+            place[axis] = 0;
+        }
+    }
+    ordered
+}
+
+/// As [`read_raw`]; Fortran order is an error.
+fn read_row_major(path: &Path) -> Result<(NpyHeader, Vec<u8>), IoError> {
+    let (header, bytes) = read_raw(path)?;
+    if header.fortran_order && header.shape.len() > 1 {
+        return Err(IoError::bad_value(path, "fortran_order", "True", "C order"));
+    }
+    Ok((header, bytes))
 }
 
 /// Header and element bytes; the file's size bounds what is allocated.
@@ -155,9 +238,6 @@ fn read_raw(path: &Path) -> Result<(NpyHeader, Vec<u8>), IoError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(failed)?;
     let header = parse_header(path, &bytes)?;
-    if header.fortran_order && header.shape.len() > 1 {
-        return Err(IoError::bad_value(path, "fortran_order", "True", "C order"));
-    }
     let element_bytes: u64 = match header
         .description
         .get(2..)
@@ -288,6 +368,13 @@ fn header_of(description: &str, shape: &[usize], reserved_digits: usize) -> Vec<
     bytes.extend_from_slice(dictionary.as_bytes());
     bytes.resize(total - 1, b' ');
     bytes.push(b'\n');
+    bytes
+}
+
+/// The bytes of a whole file with that array.
+pub(crate) fn file_bytes<T: NpyElement>(shape: &[usize], data: &[T]) -> Vec<u8> {
+    let mut bytes = header_bytes::<T>(shape, 0);
+    write_elements(&mut bytes, data).expect("memory takes every write");
     bytes
 }
 

@@ -15,6 +15,9 @@ pub enum ValidationError {
         /// The cause.
         source: std::io::Error,
     },
+    /// A file that `io` reads is missing or damaged.
+    #[error(transparent)]
+    Read(#[from] somata_io::IoError),
     /// The output folder is there already; nothing was changed.
     #[error("`{}` exists already; choose another folder or remove it", .0.display())]
     OutputExists(PathBuf),

@@ -1,10 +1,13 @@
 //! One file a subcommand.
 
 pub mod compare;
+pub mod completions;
+pub mod convert;
 pub mod demo;
 pub mod devices;
 pub mod image;
 pub mod info;
+pub mod man;
 pub mod match_sessions;
 pub mod params;
 pub mod segment;

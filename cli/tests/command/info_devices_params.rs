@@ -291,3 +291,44 @@ fn json_and_events_are_for_machines_and_the_log_is_kept() {
         "the work folder goes after success"
     );
 }
+
+#[test]
+fn every_shell_gets_a_script_that_knows_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(somata().args(["completions", shell])).succeeds();
+        assert_eq!(ran.stderr, "");
+        for word in ["somata", "convert", "segment", "match"] {
+            assert!(ran.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    run(somata().args(["completions", "cmd"])).fails_at_parsing("possible values");
+}
+
+#[test]
+fn every_command_gets_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    let man = || run(somata().arg("man").arg(&pages)).succeeds();
+    let names: Vec<String> = man().stdout.lines().map(str::to_owned).collect();
+    for name in [
+        "somata.1",
+        "somata-sort.1",
+        "somata-convert.1",
+        "somata-simulate-movie.1",
+    ] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    for name in &names {
+        let page = std::fs::read_to_string(pages.join(name)).unwrap();
+        assert!(
+            page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"),
+            "{name}"
+        );
+    }
+    let convert = std::fs::read_to_string(pages.join("somata-convert.1")).unwrap();
+    assert!(convert.contains("Nothing is overwritten without"));
+    // Again: pages are replaced, and nothing else is there.
+    man();
+    assert_eq!(pages.read_dir().unwrap().count(), names.len());
+    run(somata().arg("man").arg(pages.join("somata.1"))).fails(4, &["somata.1"], &["folder"]);
+}

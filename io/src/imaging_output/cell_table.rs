@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::atomic::write_file;
 use crate::error::IoError;
+use crate::tables::csv::quoted;
 
 /// One column.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,15 +56,6 @@ pub fn write_cells_csv(path: &Path, n_cells: usize, columns: &[CellColumn]) -> R
         text.push('\n');
     }
     write_file(path, text.as_bytes())
-}
-
-/// The value as it stands in the file.
-fn quoted(value: &str) -> String {
-    if value.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", value.replace('"', "\"\""))
-    } else {
-        value.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -2,16 +2,26 @@
 //!
 //! [`suite2p`] writes Suite2p's folder; [`label_image`], [`tiff_writer`] and [`picture`] what image programs open; [`imagej_roi`]
 //! outlines for ImageJ; [`traces`] and [`cell_table`] what numpy and spreadsheets open; [`movie_writer`] the registered movie.
+//!
+//! [`result_reader`] reads a result back, or Suite2p's own, to hand it on: [`cellpose_seg`], [`coco`], [`imaging_mat`] for MATLAB and
+//! [`trace_tables`].
 
 pub mod cell_table;
+pub mod cellpose_seg;
+pub mod coco;
 pub mod imagej_roi;
+pub mod imaging_mat;
 pub mod label_image;
 pub mod movie_writer;
 pub mod outline;
 pub mod pickle;
+pub mod pickle_reader;
 pub mod picture;
+pub mod result_reader;
 pub mod suite2p;
 pub mod tiff_writer;
+pub mod trace_files;
+pub mod trace_tables;
 pub mod traces;
 pub mod zip_archive;
 

@@ -52,6 +52,10 @@ pub struct Array<'a> {
 pub enum Elements<'a> {
     /// numpy's `bool`, made for the file.
     Bool(Vec<bool>),
+    /// numpy's `uint16`, made for the file.
+    UInt16(Vec<u16>),
+    /// numpy's `uint32`, made for the file.
+    UInt32(Vec<u32>),
     /// numpy's `int64`, made for the file.
     Int64(Vec<i64>),
     /// numpy's `float32`; borrowed, since these can be large.
@@ -66,6 +70,8 @@ impl Elements<'_> {
     fn len(&self) -> usize {
         match self {
             Elements::Bool(elements) => elements.len(),
+            Elements::UInt16(elements) => elements.len(),
+            Elements::UInt32(elements) => elements.len(),
             Elements::Int64(elements) => elements.len(),
             Elements::Float32(elements) => elements.len(),
             Elements::OwnedFloat32(elements) => elements.len(),
@@ -77,6 +83,8 @@ impl Elements<'_> {
     fn kind(&self) -> (&'static str, &'static str, usize) {
         match self {
             Elements::Bool(_) => ("b1", "|", 1),
+            Elements::UInt16(_) => ("u2", "<", 2),
+            Elements::UInt32(_) => ("u4", "<", 4),
             Elements::Int64(_) => ("i8", "<", 8),
             Elements::Float32(_) | Elements::OwnedFloat32(_) => ("f4", "<", 4),
             Elements::Float64(_) => ("f8", "<", 8),
@@ -89,6 +97,12 @@ impl Elements<'_> {
             Elements::Bool(elements) => elements
                 .iter()
                 .try_for_each(|&element| out.write_all(&[u8::from(element)])),
+            Elements::UInt16(elements) => elements
+                .iter()
+                .try_for_each(|element| out.write_all(&element.to_le_bytes())),
+            Elements::UInt32(elements) => elements
+                .iter()
+                .try_for_each(|element| out.write_all(&element.to_le_bytes())),
             Elements::Int64(elements) => elements
                 .iter()
                 .try_for_each(|element| out.write_all(&element.to_le_bytes())),

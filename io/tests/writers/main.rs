@@ -1,7 +1,10 @@
 //! Writes every file of an imaging result and has the programs that users open them with read them back.
 //!
-//! `golden/open_imaging.py` does the reading. It runs where `SOMATA_PYTHON` names a Python with the packages of
-//! `validation/tests/interop/requirements.txt`; elsewhere the test says so and passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails.
+//! `golden/open_imaging.py` does the reading, and `golden/open_exports.py` that of what is handed on. They run where `SOMATA_PYTHON`
+//! names a Python with the packages of `validation/tests/interop/requirements.txt`; elsewhere the test says so and passes, and with
+//! `SOMATA_REQUIRE_PYTHON=1` it fails.
+
+mod exports;
 
 use std::path::Path;
 use std::process::Command;
@@ -264,6 +267,12 @@ fn other_programs_open_every_file() {
     });
     std::fs::write(base.join("expected.json"), expected.to_string()).unwrap();
 
+    open_with_python("open_imaging.py", &base);
+}
+
+/// Runs a script of `golden/` on a folder, where there is a Python.
+#[track_caller]
+fn open_with_python(script: &str, base: &Path) {
     let required = std::env::var("SOMATA_REQUIRE_PYTHON").is_ok_and(|value| value == "1");
     let Some(python) = std::env::var_os("SOMATA_PYTHON") else {
         assert!(
@@ -275,10 +284,10 @@ fn other_programs_open_every_file() {
         );
         return;
     };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/open_imaging.py");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
     let output = Command::new(&python)
-        .arg(script)
-        .arg(&base)
+        .arg(Path::new(folder).join(script))
+        .arg(base)
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
     let said = String::from_utf8_lossy(&output.stdout);

@@ -1,40 +1,20 @@
-//! Reads the spikes of a phy folder, whoever wrote it.
-//!
-//! Only `spike_times.npy`, `spike_clusters.npy` (or `spike_templates.npy` where phy has not been run) and
-//! the rate in `params.py` are looked at. Sorters disagree about the integer type and about shape `[spikes]` or
-//! `[spikes, 1]`; both are taken.
+//! The spikes of a phy folder, whoever wrote it, and the labels of its units.
 
 use std::path::Path;
 
 use super::SpikeTrains;
 use crate::error::{Result, ValidationError};
 
-/// Reads the sorting in the phy folder `folder`.
+/// Reads the sorting in the phy folder `folder`; see [`somata_io::sorting_output::phy_reader::read_phy_spikes`].
 ///
 /// # Errors
 /// If a file is missing, is not an array of integers, or if spikes and labels differ in number.
 pub fn read_phy_spikes(folder: &Path) -> Result<SpikeTrains> {
-    let samples = read_integers(&folder.join("spike_times.npy"))?;
-    let clusters = folder.join("spike_clusters.npy");
-    let labels_path = if clusters.exists() {
-        clusters
-    } else {
-        folder.join("spike_templates.npy")
-    };
-    let labels = read_integers(&labels_path)?;
-    if samples.len() != labels.len() {
-        let reason = format!(
-            "it has {} labels, but `spike_times.npy` has {} spikes",
-            labels.len(),
-            samples.len()
-        );
-        return Err(ValidationError::bad_file(&labels_path, reason));
-    }
-    let sampling_frequency_hz = read_rate(&folder.join("params.py"))?;
+    let spikes = somata_io::sorting_output::phy_reader::read_phy_spikes(folder)?;
     Ok(SpikeTrains::from_samples_and_labels(
-        sampling_frequency_hz,
-        &samples,
-        &labels,
+        spikes.sampling_frequency_hz,
+        &spikes.samples,
+        &spikes.ids,
     ))
 }
 
@@ -55,26 +35,6 @@ pub fn read_phy_labels(folder: &Path) -> Result<Vec<(i64, String)>> {
     };
     // The first line names the columns; it has no number in front and drops out by itself.
     Ok(text.lines().filter_map(parse).collect())
-}
-
-fn read_integers(path: &Path) -> Result<Vec<i64>> {
-    let bytes = std::fs::read(path).map_err(|source| ValidationError::io("read", path, source))?;
-    let file = npyz::NpyFile::new(&bytes[..])
-        .map_err(|source| ValidationError::bad_file(path, source.to_string()))?;
-    crate::simulate::truth::integers_of(file)
-        .map_err(|reason| ValidationError::bad_file(path, reason))
-}
-
-/// `sample_rate = 30000.0` among the lines of params.py.
-fn read_rate(path: &Path) -> Result<f64> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ValidationError::io("read", path, source))?;
-    let value = text.lines().find_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        (name.trim() == "sample_rate")
-            .then(|| value.trim().trim_end_matches('.').parse::<f64>().ok())?
-    });
-    value.ok_or_else(|| ValidationError::bad_file(path, "it has no line `sample_rate = NUMBER`"))
 }
 
 #[cfg(test)]
@@ -113,7 +73,7 @@ mod tests {
             read_phy_spikes(folder.path())
                 .unwrap_err()
                 .to_string()
-                .contains("spike_templates.npy")
+                .contains("spike_clusters.npy` does not exist")
         );
         write("spike_clusters.npy", &[3], false);
         std::fs::write(

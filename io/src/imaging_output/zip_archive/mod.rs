@@ -5,6 +5,7 @@
 //! Source: PKWARE's APPNOTE.TXT, version 6.3.
 
 mod reader;
+mod stored;
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -13,6 +14,7 @@ use crate::atomic::OutputFile;
 use crate::error::IoError;
 
 pub use self::reader::{ZipMember, read_zip};
+pub use self::stored::{StoredMember, stored_members};
 
 const LOCAL_HEADER: u32 = 0x0403_4b50;
 const CENTRAL_HEADER: u32 = 0x0201_4b50;
