@@ -65,7 +65,10 @@ def sorting_figure(result: SortResult) -> matplotlib.figure.Figure:
         chosen = np.sort(np.random.default_rng(_SEED).choice(n_spikes, _MAX_POINTS, replace=False))
     seconds = result.spike_times_s[chosen]
     depth = result.spike_positions_um[chosen, 1]
-    drift.scatter(seconds, depth, s=1, c=result.spike_units[chosen] % 20, cmap="tab20", linewidths=0, rasterized=True)
+    size = 4 if n_spikes < _MAX_POINTS / 4 else 1
+    drift.scatter(
+        seconds, depth, s=size, c=result.spike_units[chosen] % 20, cmap="tab20", linewidths=0, rasterized=True
+    )
     motion = result.motion
     if motion is not None and result.segment_columns is None:
         for window, middle in enumerate(motion.depth_um):
@@ -95,15 +98,16 @@ def imaging_figure(result: ImageResult) -> matplotlib.figure.Figure:
     field, traces = figure.subplots(1, 2, width_ratios=(1, 1.4))
     mean = result.mean_image[0]
     low, high = np.percentile(mean, (1, 99.7))
-    field.imshow(mean, cmap="gray", vmin=low, vmax=high)
+    field.imshow(mean, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
     masks = result.masks[0]
-    # A pixel is on an outline where a neighbour has another label.
+    # A pixel of a cell is on its outline where one of the four neighbours has another label.
+    framed = np.pad(masks, 1)
     edge = np.zeros(masks.shape, dtype=bool)
-    edge[:-1] |= masks[:-1] != masks[1:]
-    edge[:, :-1] |= masks[:, :-1] != masks[:, 1:]
+    for rows, columns in ((slice(None, -2), slice(1, -1)), (slice(2, None), slice(1, -1))):
+        edge |= (framed[rows, columns] != masks) | (framed.T[rows, columns].T != masks)
     outline = np.zeros((*masks.shape, 4))
     outline[edge & (masks > 0)] = (1.0, 0.8, 0.1, 0.9)
-    field.imshow(outline)
+    field.imshow(outline, interpolation="nearest")
     field.set(xticks=[], yticks=[], title="mean image and cells" + (", plane 0" if result.n_planes > 1 else ""))
     if len(result):
         best = np.argsort(-result.cell_columns["trace_snr"].astype(np.float64))[:8]
@@ -113,7 +117,7 @@ def imaging_figure(result: ImageResult) -> matplotlib.figure.Figure:
             traces.plot(result.time_s, trace / span - row, linewidth=0.6)
             traces.text(result.time_s[-1], -row, f" {cell}: {span:.1f}", va="bottom", fontsize=8)
     traces.set(xlabel="time (s)", yticks=[], title="ΔF/F of the clearest cells; number: cell and range")
-    traces.margins(x=0.08)
+    traces.margins(x=0.12)
     return figure
 
 
@@ -124,7 +128,7 @@ def _figure(draw: Any, result: Any) -> str:
     except ImportError:
         return ""
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=70)
+    figure.savefig(data, format="png", dpi=64)
     return f'<img alt="overview" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
 
 
