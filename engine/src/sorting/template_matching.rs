@@ -141,8 +141,6 @@ impl MatchTables {
 
 /// Squared norm, noise deviations, below which a component after the first is left out.
 const MIN_COMPONENT: f64 = 0.5;
-/// Squared norm, noise deviations, of what is cut off from either end of a template.
-const FAINT_ENDS: f64 = 0.25;
 
 /// Low-rank form of a template: the template itself, `[entry, rank]` and `[rank, tap]`.
 fn reduce(
@@ -198,7 +196,7 @@ fn reduce(
 }
 
 /// Zeroes what costs time and tells nothing: components that are not above what the averaging of noise makes
-/// (the largest singular value of a random matrix; Marchenko and Pastur 1967), and the faint ends of the others.
+/// (the largest singular value of a random matrix; Marchenko and Pastur 1967).
 fn leave_out_noise(
     spatial: &mut [f64],
     temporal: &mut [f64],
@@ -208,7 +206,6 @@ fn leave_out_noise(
 ) {
     let n_channels = spatial.len() / rank;
     let edge = ((n_channels as f64).sqrt() + (taps.n as f64).sqrt()).powi(2) / n_events.max(1.0);
-    let mut energy = vec![0.0f64; taps.n];
     for r in 0..rank {
         let squared: f64 = spatial.iter().skip(r).step_by(rank).map(|v| v * v).sum();
         let row = &mut temporal[r * taps.n..(r + 1) * taps.n];
@@ -220,26 +217,6 @@ fn leave_out_noise(
                 .for_each(|v| *v = 0.0);
             row.fill(0.0);
         }
-        for (energy, v) in energy.iter_mut().zip(row) {
-            *energy += squared * *v * *v;
-        }
-    }
-    let faint = |energy: &mut dyn Iterator<Item = &f64>| {
-        let mut sum = 0.0;
-        energy
-            .take_while(|&&energy| {
-                sum += energy;
-                sum < FAINT_ENDS
-            })
-            .count()
-    };
-    let (first, last) = (
-        faint(&mut energy.iter()),
-        taps.n - faint(&mut energy.iter().rev()),
-    );
-    for row in temporal.chunks_exact_mut(taps.n) {
-        row[..first.min(last)].fill(0.0);
-        row[last..].fill(0.0);
     }
 }
 
