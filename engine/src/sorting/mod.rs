@@ -19,6 +19,7 @@ mod finish;
 pub mod geometry;
 pub mod mean_waveforms;
 pub mod motion;
+mod passes;
 pub mod preprocessing;
 pub mod quality_metrics;
 pub mod result;

@@ -1,11 +1,6 @@
 //! The run: stages in order, each with a checkpoint.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{path::Path, sync::atomic::AtomicUsize};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     clustering::{cluster_channel, refractory::RefractoryTest},
     curation,
-    detection::{BlockPeaks, Detector, Peak},
-    events::{EventSample, SpikeEvent},
+    detection::Detector,
+    events::EventSample,
     geometry::{Geometry, padded},
     mean_waveforms::{self, LabelledEvent},
     motion::{Motion, estimation, interpolation::Correction},
+    passes::NotFinite,
     preprocessing::{
         FrontEnd,
         bad_channels::{self, BadChannel},
@@ -26,24 +22,18 @@ use super::{
     },
     result::{FeatureFile, SortingResult},
     shapes::{self, Shapes},
-    template_matching::{BlockSpikes, MatchTables, Matcher, Spike},
+    template_matching::{MatchTables, Matcher, Spike},
     templates::{MergeRule, Taps, Template, merge},
 };
 use crate::{
-    device::{Commands, Executor},
+    device::Executor,
     error::{EngineError, Result},
     parameters::sorting::SortingParameters,
-    pipeline::checkpoint::{Checkpoints, work_error},
-    recording::{Recording, RecordingInfo, SampleType},
-    stream::{
-        Block, BlockGrid, Control, Pass,
-        blocks::{MARGIN_SAMPLES, window_words},
-        pass::Chunk,
-    },
+    pipeline::checkpoint::Checkpoints,
+    recording::Recording,
+    stream::{Block, BlockGrid, Control, Pass},
 };
 
-/// Memory that the sampled events' features may take, bytes.
-const EVENT_BYTES: usize = 192 << 20;
 /// Channels with a norm below this, noise deviations, are left out of a template.
 const CHANNEL_KEEP: f64 = 0.5;
 
@@ -87,59 +77,17 @@ struct Learned {
 
 /// What detection found.
 #[derive(Deserialize, Serialize)]
-struct Detected {
-    events: EventSample,
-    raster: estimation::Raster,
-    not_finite: NotFinite,
-}
-
-/// Values of float data that are not finite (they count as 0).
-#[derive(Default, Deserialize, Serialize)]
-struct NotFinite {
-    count: u64,
-    /// Sample and channel of the first.
-    first: Option<(u64, usize)>,
-}
-
-impl NotFinite {
-    /// Those of a block itself, without its margins.
-    fn count(info: &RecordingInfo, block: &Block, raw: &[u32]) -> Self {
-        let mut found = Self::default();
-        if info.sample_type != SampleType::F32 {
-            return found;
-        }
-        let channels = info.n_channels();
-        let own = &raw[MARGIN_SAMPLES * channels..(MARGIN_SAMPLES + block.n_samples) * channels];
-        for (i, &word) in own.iter().enumerate() {
-            if !f32::from_bits(word).is_finite() {
-                found.count += 1;
-                let at = (block.start + (i / channels) as u64, i % channels);
-                found.first.get_or_insert(at);
-            }
-        }
-        found
-    }
-
-    fn add(&mut self, later: Self) {
-        self.count += later.count;
-        self.first = self.first.or(later.first);
-    }
-
-    fn report(&self, control: &Control) {
-        if let Some((sample, channel)) = self.first {
-            control.warn(format!(
-                "{} values of the input are not finite (NaN or infinite), the first at sample {sample} of channel {channel}; they count as 0",
-                self.count
-            ));
-        }
-    }
+pub(super) struct Detected {
+    pub(super) events: EventSample,
+    pub(super) raster: estimation::Raster,
+    pub(super) not_finite: NotFinite,
 }
 
 /// What one round of matching leaves for the next.
 #[derive(Deserialize, Serialize)]
-struct Matched {
-    spikes: Vec<Spike>,
-    events: EventSample,
+pub(super) struct Matched {
+    pub(super) spikes: Vec<Spike>,
+    pub(super) events: EventSample,
 }
 
 /// What the last round leaves.
@@ -235,7 +183,7 @@ pub(super) struct Stage<'a> {
 pub(super) struct Matchers {
     /// Templates of the tissue at rest.
     pub(super) reference: MatchTables,
-    by_group: Vec<Matcher>,
+    pub(super) by_group: Vec<Matcher>,
     group_of: Vec<usize>,
 }
 
@@ -248,14 +196,14 @@ impl Matchers {
 
 /// One sort.
 pub(super) struct Run<'a> {
-    recording: &'a dyn Recording,
+    pub(super) recording: &'a dyn Recording,
     pub(super) parameters: &'a SortingParameters,
     pub(super) options: SortOptions<'a>,
     pub(super) grid: BlockGrid,
     pub(super) checkpoints: Checkpoints,
     pub(super) fs: f64,
-    peak_capacity: AtomicUsize,
-    spike_capacity: AtomicUsize,
+    pub(super) peak_capacity: AtomicUsize,
+    pub(super) spike_capacity: AtomicUsize,
 }
 
 impl Run<'_> {
@@ -507,7 +455,7 @@ impl Run<'_> {
         })
     }
 
-    fn pass(&self, bytes_per_block: u64) -> Pass<'_, dyn Recording + '_> {
+    pub(super) fn pass(&self, bytes_per_block: u64) -> Pass<'_, dyn Recording + '_> {
         let executor = self.options.executor;
         Pass {
             source: self.recording,
@@ -518,83 +466,6 @@ impl Run<'_> {
                 .blocks_together
                 .unwrap_or_else(|| executor.blocks_together(bytes_per_block)),
         }
-    }
-
-    /// As [`Run::pass`], but one block at a time where every block may have its own templates.
-    fn matching_pass(
-        &self,
-        stage: &Stage<'_>,
-        bytes_per_block: u64,
-    ) -> Pass<'_, dyn Recording + '_> {
-        let pass = self.pass(bytes_per_block);
-        if stage.correction.is_some() {
-            Pass {
-                blocks_together: 1,
-                ..pass
-            }
-        } else {
-            pass
-        }
-    }
-
-    fn event_sample(&self, n_channels: usize, feature_length: usize) -> EventSample {
-        let most = EVENT_BYTES / 4 / feature_length.max(1) / n_channels.max(1);
-        EventSample::new(
-            n_channels,
-            most.min(self.parameters.clustering.max_events as usize)
-                .max(100),
-        )
-    }
-
-    /// Detection over the whole recording: a sample of events with features, and the raster for motion.
-    fn detect(
-        &self,
-        detector: &Detector,
-        front_end: &FrontEnd,
-        correction: Option<&Correction>,
-        geometry: &Geometry,
-    ) -> Result<Detected> {
-        let info = self.recording.info();
-        let mut events = self.event_sample(front_end.n_channels(), detector.feature_length());
-        let mut raster =
-            estimation::Raster::new(geometry, &self.parameters.motion, self.n_samples(), self.fs);
-        let length = detector.feature_length();
-        let mut not_finite = NotFinite::default();
-        self.pass(detector.bytes_per_block()).run(
-            "detection",
-            &self.grid.blocks,
-            |chunk| {
-                let bad: Vec<NotFinite> = chunk
-                    .blocks
-                    .iter()
-                    .zip(chunk.raw.chunks_exact(window_words(info)))
-                    .map(|(block, raw)| NotFinite::count(info, block, raw))
-                    .collect();
-                let peaks = with_capacity(&self.peak_capacity, chunk, |chunk, capacity| {
-                    let blocks = chunk.blocks.clone();
-                    let mut commands = Commands::new();
-                    let (x, _) = front_end.whitened(&mut commands, chunk);
-                    let x = correction
-                        .map_or(x, |correction| correction.record(&mut commands, &blocks, x));
-                    let downloads = detector.record(&mut commands, x, blocks.len(), capacity, true);
-                    Ok(downloads.peaks(&mut self.options.executor.play(commands)?, &blocks))
-                })?;
-                Ok(peaks.into_iter().zip(bad).collect())
-            },
-            |_, ((peaks, features), bad)| {
-                not_finite.add(bad);
-                for peak in &peaks {
-                    raster.add(peak);
-                    events.push(peak_event(peak, &features, length));
-                }
-                Ok(())
-            },
-        )?;
-        Ok(Detected {
-            events,
-            raster,
-            not_finite,
-        })
     }
 
     /// Clusters the sampled events and averages, cleans and merges the clusters' waveforms.
@@ -743,194 +614,8 @@ impl Run<'_> {
             group_of,
         })
     }
-
-    /// Matching over the whole recording with detection in what it leaves: spikes, and a sample of cleaned events.
-    fn match_round(&self, matchers: &Matchers, stage: &Stage<'_>) -> Result<Matched> {
-        let (detector, front_end) = (stage.detector, stage.front_end);
-        let length = detector.feature_length();
-        let first = &matchers.by_group[0];
-        let mut events = self.event_sample(front_end.n_channels(), length);
-        let mut spikes = Vec::new();
-        self.matching_pass(
-            stage,
-            detector.bytes_per_block().max(first.bytes_per_block()),
-        )
-        .run(
-            "matching",
-            &self.grid.blocks,
-            |chunk| {
-                with_capacity(&self.spike_capacity, chunk, |chunk, spike_capacity| {
-                    let blocks = chunk.blocks.clone();
-                    let peak_capacity = self.peak_capacity.load(Ordering::Relaxed);
-                    let mut commands = Commands::new();
-                    let matcher = matchers.of(&blocks[0]);
-                    let (x, _) = front_end.whitened(&mut commands, chunk);
-                    let (matching, x) =
-                        matcher.record(&mut commands, x, &blocks, spike_capacity, stage.correction);
-                    let detection =
-                        detector.record(&mut commands, x, blocks.len(), peak_capacity, true);
-                    let mut downloads = self.options.executor.play(commands)?;
-                    let spikes = match matching.spikes(matcher, &mut downloads, &blocks) {
-                        Ok(spikes) => spikes,
-                        Err(most) => return Ok(Err(most)),
-                    };
-                    let peaks = match detection.peaks(&mut downloads, &blocks) {
-                        Ok(peaks) => peaks,
-                        Err(most) => {
-                            self.peak_capacity
-                                .fetch_max(most + most / 4, Ordering::Relaxed);
-                            return Ok(Err(0));
-                        }
-                    };
-                    Ok(Ok(spikes.into_iter().zip(peaks).collect::<Vec<_>>()))
-                })
-            },
-            |_, (found, (peaks, features)): (BlockSpikes, BlockPeaks)| {
-                for (spike, residual) in
-                    found.spikes.iter().zip(found.features.chunks_exact(length))
-                {
-                    let unit = spike.unit as usize;
-                    let own = &first.unit_features[unit * length..(unit + 1) * length];
-                    events.push(SpikeEvent {
-                        sample: spike.sample,
-                        channel: matchers.reference.main_channel[unit] as u32,
-                        unit: spike.unit as i32,
-                        amplitude: spike.amplitude,
-                        features: residual
-                            .iter()
-                            .zip(own)
-                            .map(|(r, own)| r + spike.amplitude * own)
-                            .collect(),
-                    });
-                }
-                for peak in &peaks {
-                    events.push(peak_event(peak, &features, length));
-                }
-                spikes.extend(found.spikes);
-                Ok(())
-            },
-        )?;
-        Ok(Matched { spikes, events })
-    }
-
-    /// The last matching: spikes, their positions, and their features in a file.
-    fn match_last(
-        &self,
-        matchers: &Matchers,
-        stage: &Stage<'_>,
-        feature_table: &[u32],
-        path: &Path,
-        n_components: usize,
-    ) -> Result<Finished> {
-        let first = &matchers.by_group[0];
-        let length = first.feature_length();
-        let n_neighbours = length / n_components;
-        let failed = |source| work_error("write", path, source);
-        let temporary = path.with_extension("partial");
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(failed)?);
-        let mut finished = Finished {
-            spikes: Vec::new(),
-            positions: Vec::new(),
-        };
-        self.matching_pass(stage, first.bytes_per_block()).run(
-            "last matching",
-            &self.grid.blocks,
-            |chunk| {
-                with_capacity(&self.spike_capacity, chunk, |chunk, capacity| {
-                    let blocks = chunk.blocks.clone();
-                    let mut commands = Commands::new();
-                    let matcher = matchers.of(&blocks[0]);
-                    let (x, _) = stage.front_end.whitened(&mut commands, chunk);
-                    let (matching, _) =
-                        matcher.record(&mut commands, x, &blocks, capacity, stage.correction);
-                    Ok(matching.spikes(
-                        matcher,
-                        &mut self.options.executor.play(commands)?,
-                        &blocks,
-                    ))
-                })
-            },
-            |_, found: BlockSpikes| {
-                for (spike, residual) in
-                    found.spikes.iter().zip(found.features.chunks_exact(length))
-                {
-                    let unit = spike.unit as usize;
-                    let own = &first.unit_features[unit * length..(unit + 1) * length];
-                    let cleaned: Vec<f32> = residual
-                        .iter()
-                        .zip(own)
-                        .map(|(r, own)| r + spike.amplitude * own)
-                        .collect();
-                    let channel = matchers.reference.main_channel[unit];
-                    let near = &feature_table[channel * n_neighbours..(channel + 1) * n_neighbours];
-                    finished.positions.push(centre_of_mass(
-                        &cleaned,
-                        near,
-                        n_components,
-                        stage.geometry,
-                    ));
-                    file.write_all(bytemuck::cast_slice(&cleaned))
-                        .map_err(failed)?;
-                }
-                finished.spikes.extend(found.spikes);
-                Ok(())
-            },
-        )?;
-        let file = file
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&temporary, path).map_err(failed)?;
-        Ok(finished)
-    }
 }
 
 fn feature_path(work: &Path, key: &str) -> std::path::PathBuf {
     work.join(format!("features-{key}.f32"))
-}
-
-/// Plays with a list capacity that grows until nothing overflows: spikes are never dropped.
-fn with_capacity<T>(
-    capacity: &AtomicUsize,
-    chunk: &mut Chunk,
-    mut play: impl FnMut(&mut Chunk, usize) -> Result<std::result::Result<T, usize>>,
-) -> Result<T> {
-    let raw = chunk.raw.clone();
-    loop {
-        match play(chunk, capacity.load(Ordering::Relaxed))? {
-            Ok(value) => return Ok(value),
-            Err(most) => {
-                capacity.fetch_max(most + most / 2, Ordering::Relaxed);
-                chunk.raw.clone_from(&raw);
-            }
-        }
-    }
-}
-
-fn peak_event(peak: &Peak, features: &[f32], length: usize) -> SpikeEvent {
-    SpikeEvent {
-        sample: peak.sample,
-        channel: peak.channel,
-        unit: -1,
-        amplitude: 1.0,
-        features: features[peak.entry * length..(peak.entry + 1) * length].to_vec(),
-    }
-}
-
-/// Position from the energy of a spike's features on the channels around.
-fn centre_of_mass(
-    features: &[f32],
-    channels: &[u32],
-    n_components: usize,
-    geometry: &Geometry,
-) -> [f32; 2] {
-    let (mut total, mut x, mut y) = (0.0f64, 0.0, 0.0);
-    for (row, &c) in features.chunks_exact(n_components).zip(channels) {
-        let energy: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-        let contact = &geometry.contacts[c as usize];
-        total += energy;
-        x += energy * contact.x_um;
-        y += energy * contact.y_um;
-    }
-    [(x / total.max(1e-12)) as f32, (y / total.max(1e-12)) as f32]
 }

@@ -139,9 +139,6 @@ impl MatchTables {
     }
 }
 
-/// Squared norm, noise deviations, below which a component after the first is left out.
-const MIN_COMPONENT: f64 = 0.5;
-
 /// Low-rank form of a template: the template itself, `[entry, rank]` and `[rank, tap]`.
 fn reduce(
     template: &Template,
@@ -167,8 +164,7 @@ fn reduce(
         .iter()
         .flat_map(|&entry| template.row(entry, taps).iter().map(|&v| f64::from(v)))
         .collect();
-    let (mut spatial, mut temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
-    leave_out_noise(&mut spatial, &mut temporal, template.n_events, rank, taps);
+    let (spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
     let mut waveform = vec![0.0f32; rows.len()];
     for (row, spatial) in waveform
         .chunks_exact_mut(taps.n)
@@ -193,31 +189,6 @@ fn reduce(
         spatial,
         temporal,
     )
-}
-
-/// Zeroes what costs time and tells nothing: components that are not above what the averaging of noise makes
-/// (the largest singular value of a random matrix; Marchenko and Pastur 1967).
-fn leave_out_noise(
-    spatial: &mut [f64],
-    temporal: &mut [f64],
-    n_events: f64,
-    rank: usize,
-    taps: Taps,
-) {
-    let n_channels = spatial.len() / rank;
-    let edge = ((n_channels as f64).sqrt() + (taps.n as f64).sqrt()).powi(2) / n_events.max(1.0);
-    for r in 0..rank {
-        let squared: f64 = spatial.iter().skip(r).step_by(rank).map(|v| v * v).sum();
-        let row = &mut temporal[r * taps.n..(r + 1) * taps.n];
-        if r > 0 && squared < edge.max(MIN_COMPONENT) {
-            spatial
-                .iter_mut()
-                .skip(r)
-                .step_by(rank)
-                .for_each(|v| *v = 0.0);
-            row.fill(0.0);
-        }
-    }
 }
 
 /// `cross[d + taps - 1] = sum_c sum_l a[c, l + d] * b[c, l]`: how much a spike of `a` adds to the score of `b` that

@@ -93,9 +93,8 @@ fn median_network(n: usize) -> Vec<(u32, u32)> {
     let mut needed = vec![false; n];
     needed[(n - 1) / 2] = true;
     needed[n / 2] = true;
-    let mut pairs = sorting_network(n);
     let mut kept: Vec<(u32, u32)> = Vec::new();
-    for (low, high) in pairs.drain(..).rev() {
+    for (low, high) in sorting_network(n).into_iter().rev() {
         if needed[low as usize] || needed[high as usize] {
             needed[low as usize] = true;
             needed[high as usize] = true;

@@ -17,10 +17,7 @@ pub fn highpass_filter(p: &HighpassFilterParams, x: &mut [f32]) {
     }
 }
 
-#[multiversion::multiversion(targets(
-    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2",
-    "x86_64+avx2"
-))]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
 fn filter_block(p: &HighpassFilterParams, x: &mut [f32], samples: usize, channels: usize) {
     let mut state = vec![0.0f32; 4 * channels];
     let (origin, rest) = state.split_at_mut(channels);

@@ -12,3 +12,15 @@ pub mod score_templates;
 pub mod subtract_templates;
 pub mod sum_waveforms;
 pub mod whiten;
+
+/// Channels and weights of one row of a table that is padded with weights of 0.
+fn used<'a>(
+    neighbour: &'a [u32],
+    weight: &'a [f32],
+) -> impl Iterator<Item = (usize, f32)> + use<'a> {
+    neighbour
+        .iter()
+        .zip(weight)
+        .filter(|(_, weight)| **weight != 0.0)
+        .map(|(&channel, &weight)| (channel as usize, weight))
+}

@@ -8,6 +8,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::used;
 use crate::{
     cpu::{Buffer, params},
     layout::ScoreFootprintsParams,
@@ -35,6 +36,7 @@ pub fn score_footprints(
     if words == 0 {
         return;
     }
+    assert!(p.n_taps as usize <= MAX_TAPS);
     let arch = Arch::new();
     let footprints = Footprints::new(p, neighbour, weight);
     // Shapes that fill up the last group are 0.
@@ -78,7 +80,7 @@ pub fn score_footprints(
 /// What is not padding of the footprints' table.
 struct Footprints {
     /// Channel and weight, of all sizes of channel 0, then of channel 1, and so on.
-    entries: Vec<(u32, f32)>,
+    entries: Vec<(usize, f32)>,
     /// End of each footprint among the entries, `[channel, size]`.
     ends: Vec<usize>,
 }
@@ -92,8 +94,7 @@ impl Footprints {
             for size in 0..p.n_sizes as usize {
                 let row = (size * channels + c) * n_neighbours;
                 let weights = &weight[row..row + n_neighbours];
-                let used = near.iter().zip(weights).filter(|(_, w)| **w != 0.0);
-                entries.extend(used.map(|(&n, &w)| (n, w)));
+                entries.extend(used(near, weights));
                 ends.push(entries.len());
             }
         }
@@ -180,7 +181,7 @@ impl WithSimd for KeepLargest<'_> {
                 for t in (0..TILE).step_by(width) {
                     let mut sums = [[simd.splat_f32s(0.0); 2]; SHAPES];
                     for &(channel, weight) in entries {
-                        let rows = &self.tile[channel as usize];
+                        let rows = &self.tile[channel];
                         let weight = simd.splat_f32s(weight);
                         for s in 0..SHAPES {
                             let values = S::as_simd_f32s(&rows[s][t..t + width]).0;

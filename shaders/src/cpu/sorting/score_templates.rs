@@ -25,7 +25,7 @@ const STRIP: usize = 8;
 /// `i` in `channel_start[u]..channel_start[u + 1]`; 0 where the template would leave the window.
 ///
 /// `x` `[block, channel, time]`, `spatial` `[entry, rank]`, `temporal` `[unit, rank, tap]`, `out`
-/// `[block, unit, time]`. Components and ends of a template that are 0 cost nothing.
+/// `[block, unit, time]`. Components that are 0 cost nothing.
 pub fn score_templates(
     p: &ScoreTemplatesParams,
     x: &[f32],
@@ -81,16 +81,16 @@ pub fn score_templates(
     }
 }
 
-/// A template without what is 0 of it.
-struct Unit {
+/// A template without the components that are 0: one on a single channel has one only.
+struct Unit<'a> {
     /// Channels, and their weight in each component.
     entries: Vec<(usize, [f32; MAX_RANK])>,
-    /// First tap and the taps from there on of each component that is used.
-    filters: Vec<(usize, Vec<f32>)>,
+    /// Taps of each component that is used.
+    filters: Vec<&'a [f32]>,
 }
 
-impl Unit {
-    fn new(channel: &[u32], spatial: &[f32], temporal: &[f32], taps: usize) -> Self {
+impl<'a> Unit<'a> {
+    fn new(channel: &[u32], spatial: &[f32], temporal: &'a [f32], taps: usize) -> Self {
         let rank = temporal.len() / taps;
         let is_used = |r: usize| temporal[r * taps..(r + 1) * taps].iter().any(|&v| v != 0.0);
         let used: Vec<usize> = (0..rank).filter(|&r| is_used(r)).collect();
@@ -107,12 +107,7 @@ impl Unit {
             .collect();
         let filters = used
             .iter()
-            .map(|&r| {
-                let row = &temporal[r * taps..(r + 1) * taps];
-                let first = row.iter().take_while(|&&v| v == 0.0).count();
-                let last = taps - row.iter().rev().take_while(|&&v| v == 0.0).count();
-                (first, row[first..last].to_vec())
-            })
+            .map(|&r| &temporal[r * taps..(r + 1) * taps])
             .collect();
         Self { entries, filters }
     }
@@ -120,7 +115,7 @@ impl Unit {
 
 /// One unit in one tile.
 struct Score<'a> {
-    unit: &'a Unit,
+    unit: &'a Unit<'a>,
     /// `[channel, ROW]`.
     tile: &'a [f32],
     /// Scratch, `[component, ROW]`.
@@ -134,18 +129,12 @@ impl WithSimd for Score<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Some(reach) = self
-            .unit
-            .filters
-            .iter()
-            .map(|(first, taps)| first + taps.len())
-            .max()
-        else {
+        let Some(filter) = self.unit.filters.first() else {
             self.out.fill(0.0);
             return;
         };
+        let length = TILE + filter.len() - 1;
         let sums = self.sums;
-        let length = TILE + reach - 1;
         match self.unit.filters.len() {
             1 => self.unit.weigh::<S, 1>(simd, self.tile, length, sums),
             2 => self.unit.weigh::<S, 2>(simd, self.tile, length, sums),
@@ -156,10 +145,10 @@ impl WithSimd for Score<'_> {
         let mut scores = [0.0f32; TILE];
         for t in (0..TILE).step_by(width) {
             let mut score = [simd.splat_f32s(0.0); STRIP];
-            for ((first, filter), sums) in self.unit.filters.iter().zip(&*sums) {
+            for (filter, sums) in self.unit.filters.iter().zip(&*sums) {
                 for (k, &weight) in filter.iter().enumerate() {
                     let weight = simd.splat_f32s(weight);
-                    let from = t + first + k;
+                    let from = t + k;
                     let values = S::as_simd_f32s(&sums[from..from + width]).0;
                     for v in 0..STRIP {
                         let product = simd.mul_f32s(weight, values[v]);
@@ -177,7 +166,7 @@ impl WithSimd for Score<'_> {
     }
 }
 
-impl Unit {
+impl Unit<'_> {
     /// The weighted sums over channels, `[component, time]`.
     #[inline(always)]
     fn weigh<S: Simd, const RANK: usize>(

@@ -45,10 +45,7 @@ pub fn subtract_templates(
     }
 }
 
-#[multiversion::multiversion(targets(
-    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2",
-    "x86_64+avx2"
-))]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
 fn subtract(x: &mut [f32], waveform: &[f32], amplitude: f32) {
     for (x, &w) in x.iter_mut().zip(waveform) {
         *x -= amplitude * w;

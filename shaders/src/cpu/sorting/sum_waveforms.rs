@@ -64,10 +64,7 @@ pub fn sum_waveforms(
     }
 }
 
-#[multiversion::multiversion(targets(
-    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2",
-    "x86_64+avx2"
-))]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
 fn add_fixed(sums: &mut [i32], x: &[f32], scale: f32, limit: f32) {
     for (sum, &x) in sums.iter_mut().zip(x) {
         *sum += (x.clamp(-limit, limit) * scale + 0.5).floor() as i32;

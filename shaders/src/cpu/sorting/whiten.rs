@@ -5,6 +5,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::used;
 use crate::{
     cpu::{Buffer, params},
     layout::WhitenParams,
@@ -45,13 +46,10 @@ pub fn whiten(
         .zip(matrix_of_block)
     {
         let weight = &weight[matrix as usize * channels * k..(matrix as usize + 1) * channels * k];
-        // Weights of 0 pad the table.
-        let rows: Vec<Vec<(usize, f32)>> = (0..channels)
-            .map(|c| {
-                let entries = neighbour[c * k..(c + 1) * k].iter().zip(&weight[c * k..]);
-                let used = entries.filter(|(_, w)| **w != 0.0);
-                used.map(|(&n, &w)| (n as usize, w)).collect()
-            })
+        let rows: Vec<Vec<(usize, f32)>> = neighbour
+            .chunks_exact(k)
+            .zip(weight.chunks_exact(k))
+            .map(|(near, weights)| used(near, weights).collect())
             .collect();
         for start in (0..samples).step_by(TILE) {
             let n = TILE.min(samples - start);
