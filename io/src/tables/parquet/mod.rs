@@ -5,7 +5,7 @@
 //! others. There is no dictionary encoding; gzip finds most of what it would.
 //!
 //! The crate `parquet` was weighed: without its default features it still brings 25 crates, for one writer of four column types.
-//! Source: the Apache Parquet format specification 2.10, and Thrift's compact protocol in [`thrift`].
+//! Source: the Apache Parquet format specification 2.10, and Thrift's compact protocol in `thrift.rs`.
 
 mod thrift;
 
