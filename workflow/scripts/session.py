@@ -102,11 +102,18 @@ def _number(told: Mapping[str, Any], *names: str) -> float | None:
     return None
 
 
-def memory_mb(told: Mapping[str, Any], default_mb: int, attempt: int = 1) -> int:
-    """Memory to ask the scheduler for, MB: the estimate with a margin, twice as much on each further try."""
+def memory_mb(told: Mapping[str, Any], default_mb: int, doublings: int = 0) -> int:
+    """Memory to ask the scheduler for, MB: the estimate with a margin, doubled where that was not enough."""
     said = _number(told, "memory_bytes")
     first = default_mb if said is None else math.ceil(said / 1e6 * _MARGIN) + _BASE_MB
-    return int(first * 2 ** (attempt - 1))
+    return int(first * 2**doublings)
+
+
+def doublings(tries: list[dict[str, Any]], attempt: int) -> int:
+    """How often to double the memory for a try: once for each earlier one that ran out of memory, or was lost."""
+    lacking = sum(one.get("code") in (137, None) for one in tries)
+    # A job that the scheduler starts anew by itself has the memory that was asked for when it was handed in.
+    return min(lacking, attempt - 1)
 
 
 def disk_mb(told: Mapping[str, Any], default_mb: int) -> int:

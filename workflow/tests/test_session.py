@@ -152,10 +152,17 @@ def test_without_an_estimate_the_defaults_are_asked_for(stage: Stage, dry_run: o
 
 def test_memory_has_a_margin_that_the_plan_fits_into_and_doubles() -> None:
     told = {"memory_bytes": 1e9}
-    asked = [steps.memory_mb(told, 8000, attempt) for attempt in (1, 2, 3)]
+    asked = [steps.memory_mb(told, 8000, doublings) for doublings in (0, 1, 2)]
     assert asked == [1500, 3000, 6000]
     # What `run` lets somata plan with must not be less than what somata said that it needs.
     assert asked[0] * steps._PLANNED_SHARE >= 1000
+
+
+def test_memory_grows_only_where_it_was_lacking() -> None:
+    tries = [{"code": 143}, {"code": 137}, {"code": None}]
+    assert [steps.doublings(tries[:n], n + 1) for n in range(4)] == [0, 0, 1, 2]
+    # A call of the workflow begins with what was estimated, and so does a job that was put back into the queue.
+    assert steps.doublings(tries, 1) == 0
 
 
 def test_a_name_that_the_table_does_not_have_is_told(stage: Stage) -> None:
