@@ -10,20 +10,22 @@
 
 nextflow.enable.dsl = 2
 
-import groovy.json.JsonSlurper
+// The command of one step for one session, or for the table.
+def session_command(action) {
+    "${params.python} '${projectDir}/../scripts/session.py' ${action} ${where()}"
+}
 
-def scripts = "${projectDir}/../scripts"
-def table = file(params.sessions).toAbsolutePath()
-def results = file(params.results).toAbsolutePath()
-def work_folder = file(params.work_folder).toAbsolutePath()
-def session_py = "${params.python} '${scripts}/session.py'"
-def where = "--table '${table}' --results '${results}'"
-def common = "${where} --program '${params.somata}'"
+def cohort_command(action) {
+    "${params.python} '${projectDir}/../scripts/cohort.py' ${action} ${where()}"
+}
 
-// What `estimate` says, as the number that the rule asks for; the default where it says nothing.
-def megabytes(told, name, fallback) {
-    def bytes = told[name]
-    return bytes == null ? fallback : (long) Math.ceil(bytes * 1.3 / 1e6) + 200
+def where() {
+    "--table '${file(params.sessions).toAbsolutePath()}' --results '${file(params.results).toAbsolutePath()}'"
+}
+
+// What `estimate` says, with a margin; the default where it says nothing.
+def megabytes(bytes, fallback) {
+    bytes == null ? fallback : (Math.ceil(bytes * 1.3 / 1e6) as long) + 200
 }
 
 process LIST {
@@ -35,12 +37,7 @@ process LIST {
 
     script:
     """
-    ${session_py} list --table '${table}' > sessions.json
-    """
-
-    stub:
-    """
-    ${session_py} list --table '${table}' > sessions.json
+    ${session_command('list')} > sessions.json
     """
 }
 
@@ -56,8 +53,9 @@ process ESTIMATE {
 
     script:
     """
-    ${session_py} estimate ${common} --name '${one.name}' --device '${params.device}' --threads ${params.threads}
-    cp '${results}/estimates/${one.name}.json' estimate.json
+    ${session_command('estimate')} --name '${one.name}' --program '${params.somata}' --device '${params.device}' \\
+        --threads ${params.threads}
+    cp '${file(params.results).toAbsolutePath()}/estimates/${one.name}.json' estimate.json
     """
 
     stub:
@@ -69,9 +67,9 @@ process ESTIMATE {
 process SESSION {
     tag "${one.name}"
     cpus params.threads
-    memory { megabytes(told, 'memory_bytes', params.default_memory_mb) * 2 ** (task.attempt - 1) * 1.MB }
-    disk { megabytes(told, 'disk_bytes', params.default_disk_mb) * 1.MB }
-    time { params.default_minutes * 2 ** (task.attempt - 1) * 1.min }
+    memory { megabytes(told.memory_bytes, params.default_memory_mb) * 2 ** (task.attempt - 1) * 1.MB }
+    disk { megabytes(told.disk_bytes, params.default_disk_mb) * 1.MB }
+    time { params.default_minutes * 2 ** (task.attempt - 1) * 1.m }
     maxRetries params.attempts - 1
     errorStrategy { task.exitStatus in [5, 130, 137, 143] && task.attempt < params.attempts ? 'retry' : 'ignore' }
 
@@ -83,9 +81,10 @@ process SESSION {
 
     script:
     """
-    ${session_py} run ${common} --name '${one.name}' --device '${params.device}' --work '${work_folder}' \\
-        --threads ${task.cpus} --memory-mb ${task.memory.toMega()} --attempt ${task.attempt} \\
-        --attempts ${params.attempts} ${params.replace ? '--replace' : ''}
+    ${session_command('run')} --name '${one.name}' --program '${params.somata}' --device '${params.device}' \\
+        --work '${file(params.work_folder).toAbsolutePath()}' --threads ${task.cpus} \\
+        --memory-mb ${task.memory.toMega()} --attempt ${task.attempt} --attempts ${params.attempts} \\
+        ${params.replace ? '--replace' : ''}
     """
 
     stub:
@@ -107,7 +106,7 @@ process SCORE {
 
     script:
     """
-    ${session_py} score ${common} --name '${one.name}'
+    ${session_command('score')} --name '${one.name}' --program '${params.somata}'
     """
 
     stub:
@@ -125,22 +124,20 @@ process REPORT {
 
     script:
     """
-    ${params.python} '${scripts}/cohort.py' report ${where}
-    ${params.python} '${scripts}/cohort.py' check ${where}
+    ${cohort_command('report')}
+    ${cohort_command('check')}
     """
 
     stub:
     """
-    true
+    ${cohort_command('report')}
     """
 }
 
 workflow {
     LIST()
-    sessions = LIST.out.flatMap { listed -> new JsonSlurper().parse(listed) }
-    ESTIMATE(sessions)
-    SESSION(ESTIMATE.out.map { one, told -> tuple(one, new JsonSlurper().parse(told)) })
-    with_truth = SESSION.out.filter { one -> one.truth != null }
-    SCORE(with_truth)
+    ESTIMATE(LIST.out.splitJson())
+    SESSION(ESTIMATE.out.map { one, told -> tuple(one, new groovy.json.JsonSlurperClassic().parseText(told.text)) })
+    SCORE(SESSION.out.filter { one -> one.truth != null })
     REPORT(SESSION.out.mix(SCORE.out).collect().ifEmpty([]))
 }
