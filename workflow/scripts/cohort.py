@@ -133,7 +133,7 @@ th { position: sticky; top: 0; background: #f4f6f9; cursor: pointer; user-select
 tr.failed td { background: #fdecea; } tr.waiting td { background: #fff6e0; }
 @media (prefers-color-scheme: dark) {
   body { color: #e6e9ef; background: #14181f; } p { color: #9aa4b5; } th { background: #1e242e; }
-  th, td { border-color: #2b323e; } tr.failed td { background: #4a2320; } tr.waiting td { background: #463a1c; }
+  th, td { border-color: #2b323e; } a { color: #8ab4f8; } tr.failed td { background: #4a2320; } tr.waiting td { background: #463a1c; }
 }
 """
 
@@ -157,8 +157,11 @@ for (const [column, head] of document.querySelectorAll('th').entries()) {
 """
 
 
-def html_text(rows: list[dict[str, Any]]) -> str:
-    """The table as a page: self-contained, columns that are empty in all rows left out."""
+def html_text(rows: list[dict[str, Any]], results: Path) -> str:
+    """The table as a page: self-contained, columns that are empty in all rows left out.
+
+    The name of a session whose result has a report of its own leads there.
+    """
     shown = [name for name in COLUMNS if any(one[name] not in (None, "") for one in rows)]
     counts = {state: sum(one["state"] == state for one in rows) for state in STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
@@ -173,6 +176,11 @@ def html_text(rows: list[dict[str, Any]]) -> str:
     lines.append("</tr></thead><tbody>")
     for one in rows:
         cells = "".join(_cell(name, one[name]) for name in shown)
+        report = Layout(results, one["name"]).out / "report.html"
+        if report.is_file():
+            # Names have no sign that means something in HTML or in an address.
+            link = f'<a href="{report.relative_to(results).as_posix()}">{one["name"]}</a>'
+            cells = cells.replace(f"<td>{one['name']}</td>", f"<td>{link}</td>", 1)
         lines.append(f'<tr class="{html.escape(one["state"])}">{cells}</tr>')
     lines.append(f"</tbody></table><script>{_SCRIPT}</script></body></html>")
     return "\n".join(lines) + "\n"
@@ -214,7 +222,7 @@ def main() -> int:
     rows = [row(session, options.results) for session in sessions.values()]
     if options.action == "report":
         write_whole(options.results / "cohort.csv", csv_text(rows))
-        write_whole(options.results / "cohort.html", html_text(rows))
+        write_whole(options.results / "cohort.html", html_text(rows, options.results))
         return 0
     problem = check(rows, options.results)
     if problem:
