@@ -20,7 +20,12 @@ def cohort_command(action) {
 }
 
 def where() {
-    "--table '${file(params.sessions).toAbsolutePath()}' --results '${file(params.results).toAbsolutePath()}'"
+    "--table '${whole(params.sessions)}' --results '${whole(params.results)}'"
+}
+
+// A path for tasks, which run in folders of their own.
+def whole(path) {
+    file(path).toAbsolutePath()
 }
 
 // What `estimate` says, with a margin; the default where it says nothing.
@@ -55,7 +60,7 @@ process ESTIMATE {
     """
     ${session_command('estimate')} --name '${one.name}' --program '${params.somata}' --device '${params.device}' \\
         --threads ${params.threads}
-    cp '${file(params.results).toAbsolutePath()}/estimates/${one.name}.json' estimate.json
+    cp '${whole(params.results)}/estimates/${one.name}.json' estimate.json
     """
 
     stub:
@@ -82,7 +87,7 @@ process SESSION {
     script:
     """
     ${session_command('run')} --name '${one.name}' --program '${params.somata}' --device '${params.device}' \\
-        --work '${file(params.work_folder).toAbsolutePath()}' --threads ${task.cpus} \\
+        --work '${whole(params.work_folder)}' --threads ${task.cpus} \\
         --memory-mb ${task.memory.toMega()} --attempt ${task.attempt} --attempts ${params.attempts} \\
         ${params.replace ? '--replace' : ''}
     """

@@ -31,6 +31,7 @@ COLUMNS = {
     "state": "done, failed or waiting",
     "attempts": "how often it was run, all calls of the workflow together",
     "exit_codes": "of these runs, in order; ? where a run is not over or was lost",
+    "message": "what is wrong",
     "duration_s": "length of the recording or movie, s",
     "run_s": "seconds of the last run",
     "peak_memory_mb": "of the last run, MB",
@@ -45,7 +46,6 @@ COLUMNS = {
     "f1_active": "of a movie against its truth, cells that fire",
     "f1_all": "the same, all cells",
     "trace_r_median": "correlation of the traces with the true ones",
-    "message": "what is wrong",
     "version": "of somata",
 }
 
