@@ -83,7 +83,12 @@ def test_what_a_guide_tells_to_type_works(name: str, binary: Path, tmp_path: Pat
     programs.mkdir()
     (programs / "somata").symlink_to(binary.absolute())
     (programs / "python").symlink_to(sys.executable)
-    environment = {**os.environ, "SOMATA_BINARY": str(binary.absolute()), "PYTHONPATH": str(PACKAGE), "MPLBACKEND": "agg"}
+    environment = {
+        **os.environ,
+        "SOMATA_BINARY": str(binary.absolute()),
+        "PYTHONPATH": str(PACKAGE),
+        "MPLBACKEND": "agg",
+    }
     environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     for step in joined(steps_of((DOCS / "guides" / name).read_text(encoding="utf-8"))):
         command = [sys.executable, "-c", step.text] if step.language == "python" else ["bash", "-euc", step.text]

@@ -127,13 +127,15 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem; color: #1d2430; background: #fff; }
 h1 { font-size: 1.3rem; margin: 0 0 .3rem; } p { margin: .2rem 0 1rem; color: #50586a; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #e3e6ec; text-align: left; white-space: nowrap; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #e3e6ec; }
+th, td { text-align: left; white-space: nowrap; }
 td.number { text-align: right; } td.message { white-space: normal; min-width: 20rem; }
 th { position: sticky; top: 0; background: #f4f6f9; cursor: pointer; user-select: none; }
 tr.failed td { background: #fdecea; } tr.waiting td { background: #fff6e0; }
 @media (prefers-color-scheme: dark) {
   body { color: #e6e9ef; background: #14181f; } p { color: #9aa4b5; } th { background: #1e242e; }
-  th, td { border-color: #2b323e; } a { color: #8ab4f8; } tr.failed td { background: #4a2320; } tr.waiting td { background: #463a1c; }
+  th, td { border-color: #2b323e; } a { color: #8ab4f8; }
+  tr.failed td { background: #4a2320; } tr.waiting td { background: #463a1c; }
 }
 """
 

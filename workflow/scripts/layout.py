@@ -1,13 +1,13 @@
 """Where the workflow's files are, and how they are written: the results' folder is the only thing that is told.
 
-    RESULTS/
-      sessions/NAME/        what somata wrote
-      estimates/NAME.json   what the run was expected to need
-      status/NAME.json      how it ended
-      attempts/NAME.jsonl   every try
-      scores/NAME.json      against the truth, where there is one
-      logs/NAME.log         what somata said
-      cohort.csv, cohort.html
+RESULTS/
+  sessions/NAME/        what somata wrote
+  estimates/NAME.json   what the run was expected to need
+  status/NAME.json      how it ended
+  attempts/NAME.jsonl   every try
+  scores/NAME.json      against the truth, where there is one
+  logs/NAME.log         what somata said
+  cohort.csv, cohort.html
 """
 
 from __future__ import annotations

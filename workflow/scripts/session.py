@@ -71,7 +71,15 @@ def estimate(session: Session, layout: Layout, program: str, threads: int, devic
 
     A session that cannot be estimated is not an error here: its run will say what is wrong.
     """
-    command = [program, session.kind, str(session.path), *session.options, "--out", str(layout.out.absolute()), "--dry-run"]
+    command = [
+        program,
+        session.kind,
+        str(session.path),
+        *session.options,
+        "--out",
+        str(layout.out.absolute()),
+        "--dry-run",
+    ]
     command += ["--threads", str(threads), *_device(session, device)]
     told: dict[str, Any] = {}
     try:

@@ -79,7 +79,7 @@ def read_table(table: str | Path) -> dict[str, Session]:
         where = f"`{table}`, line {number}"
         if len(row) > len(header):
             raise TableError(f"{where}: {len(row)} values for {len(header)} columns; quote a value that has a comma")
-        fields = {name: value.strip() for name, value in zip(header, row)}
+        fields = {name: value.strip() for name, value in zip(header, row, strict=False)}
         session = _session(fields, table.resolve().parent, where)
         if session.name in sessions:
             raise TableError(f"{where}: the name `{session.name}` is there twice")

@@ -59,17 +59,17 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text(cohort: Path) -> Non
     assert re.findall(r'href\s*=\s*"(.*?)"', page) == ["sessions/good/report.html"]
     assert "<truncated>" not in page
 
-    class Cells(HTMLParser):
-        texts: list[str] = []
+    texts: list[str] = []
 
+    class Cells(HTMLParser):
         def handle_data(self, data: str) -> None:
-            self.texts.append(data)
+            texts.append(data)
 
     parser = Cells()
     parser.feed(page)
-    assert "`b` is <truncated> & short" in parser.texts
-    assert "3 sessions: 1 done, 1 failed, 1 waiting" in parser.texts
-    assert "n_cells" not in parser.texts  # empty in all rows
+    assert "`b` is <truncated> & short" in texts
+    assert "3 sessions: 1 done, 1 failed, 1 waiting" in texts
+    assert "n_cells" not in texts  # empty in all rows
 
 
 def test_the_check_names_what_is_not_done_and_has_it_tried_again(cohort: Path) -> None:

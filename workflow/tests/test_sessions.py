@@ -19,7 +19,7 @@ def test_paths_are_those_of_the_tables_folder_and_options_are_words(tmp_path: Pa
         tmp_path,
         "name,kind,path,options,truth\n"
         "# a remark\n\n"
-        'a,sort,raw/a.bin,"--set matching.sweeps=4 --probe \'my probe.json\'",\n'
+        "a,sort,raw/a.bin,\"--set matching.sweeps=4 --probe 'my probe.json'\",\n"
         "b,image,/elsewhere/b.tif,,b\n",
     )
     sessions = read_table(table)
@@ -50,11 +50,11 @@ def test_a_byte_order_mark_and_left_out_columns_do_no_harm(tmp_path: Path) -> No
         ("name,kind,path\na,sort,b\na,sort,c\n", "line 3: the name `a` is there twice"),
         ("name,kind,path\na,sort,b,c\n", "line 2: 4 values for 3 columns"),
         ("name,kind,path,options\na,sort,b,--out=c\n", "the workflow gives `--out` itself"),
-        ("name,kind,path,options\na,sort,b,\"--probe 'x\"\n", "the options cannot be read"),
+        ('name,kind,path,options\na,sort,b,"--probe \'x"\n', "the options cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
-    with pytest.raises(TableError, match="sessions.csv") as told:
+    with pytest.raises(TableError, match=r"sessions\.csv") as told:
         read_table(written(tmp_path, text))
     assert expected in str(told.value)
 

@@ -160,7 +160,10 @@ def test_twenty_sessions_are_done_whatever_happens_to_their_jobs(slurm: Path, co
         (folder / "squeue.txt").write_text(without_names(history, cohort), encoding="utf-8")
         shutil.copy(cohort / "results/cohort.csv", folder / "cohort.csv")
         attempts = [
-            {"name": row["name"], **{key: one.get(key) for key in ("attempt", "code", "seconds", "memory_mb", "message")}}
+            {
+                "name": row["name"],
+                **{key: one.get(key) for key in ("attempt", "code", "seconds", "memory_mb", "message")},
+            }
             for row in rows
             for one in read_attempts(Layout(cohort / "results", row["name"]).attempts)
         ]

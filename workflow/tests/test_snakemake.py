@@ -85,7 +85,9 @@ def test_a_killed_a_stopped_and_a_broken_session_are_all_done_in_the_end(cohort:
     assert {row["state"] for row in rows.values()} == {"done"}
     assert rows["broken"]["exit_codes"] == "3 0"
     # A recording that was killed, one that was broken and one that was left in peace are sorted alike.
-    assert len({(row["n_units"], row["n_spikes"], row["mean_accuracy"]) for row in rows.values() if row["n_units"]}) == 1
+    assert (
+        len({(row["n_units"], row["n_spikes"], row["mean_accuracy"]) for row in rows.values() if row["n_units"]}) == 1
+    )
     page = (cohort / "results/cohort.html").read_text(encoding="utf-8")
     assert "5 sessions: 5 done" in page
 
