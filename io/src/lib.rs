@@ -9,6 +9,7 @@
 pub mod atomic;
 pub mod checksum;
 pub mod error;
+pub mod hdf5;
 pub mod imaging_output;
 pub mod matlab;
 pub mod movie;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod blackrock;
 mod folder;
+mod hdf5;
 mod noise;
 mod phy;
 mod spikeglx;
