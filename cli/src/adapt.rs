@@ -59,6 +59,8 @@ impl OpenRecording {
             .hint("repair the gains in the recording's header, or give `--gain-uv`"));
         }
         let mut identity = serde_json::to_string(&probe_identity(description)).expect("plain data");
+        // Streams of one file can be alike in all but their samples.
+        identity.push_str(options.stream.as_deref().unwrap_or_default());
         for file in &description.paths {
             identity.push_str(&sampled_fingerprint(file)?);
         }

@@ -15,6 +15,7 @@ pub mod matlab;
 pub mod movie;
 pub mod npy;
 pub mod npy_rows;
+pub(crate) mod nwb;
 pub mod probe;
 pub mod recording;
 pub mod sniff;

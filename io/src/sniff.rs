@@ -8,7 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, name_of};
-use crate::recording::OpenOptions;
+use crate::hdf5::{Hdf5File, SIGNATURE};
+use crate::recording::{OpenOptions, mearec, nwb};
 
 /// A recording format that is read.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -21,8 +22,19 @@ pub enum Format {
     SpikeGlx,
     /// Blackrock `.ns1` to `.ns6`.
     Blackrock,
+    /// NWB in HDF5.
+    Nwb,
+    /// MEArec's simulated recordings, in HDF5.
+    Mearec,
     /// A bare binary file.
     RawBinary,
+}
+
+impl Format {
+    /// Whether a recording of this format may have several streams, one of which is read.
+    pub fn has_streams(self) -> bool {
+        matches!(self, Format::Nwb)
+    }
 }
 
 /// What [`sniff`] found.
@@ -205,13 +217,15 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
     ) {
         return found(Format::Blackrock, path, "the extension is Blackrock's");
     }
+    let is_hdf5 = first == SIGNATURE || matches!(extension.as_str(), "nwb" | "h5" | "hdf5");
+    if is_hdf5 && !told_all {
+        return sniff_hdf5(path);
+    }
     let unread = match extension.as_str() {
         _ if first == *b"NEURALEV" || extension == "nev" => {
             "Blackrock `.nev` holds events: give the `.ns5` or `.ns6`"
         }
         "cbin" => "this is compressed by mtscomp, which is not read yet: decompress it to `.bin`",
-        "nwb" | "h5" | "hdf5" => "HDF5 and NWB are not read yet",
-        _ if first == *b"\x89HDF\r\n\x1a\n" => "HDF5 and NWB are not read yet",
         "continuous" | "oebin" => "Open Ephys is not read yet",
         "rhd" | "rhs" => "Intan is not read yet",
         "json" | "prb" | "cmp" | "txt" | "csv" => "this is a text file without samples",
@@ -233,6 +247,48 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         path,
         "nothing beside it describes it, so it is taken as a bare binary file",
     )
+}
+
+/// An HDF5 file: by what is in it.
+fn sniff_hdf5(path: &Path) -> Result<Sniffed, IoError> {
+    let root = Hdf5File::open(path)?.root()?;
+    let found = |format, why: &str| {
+        Ok(Sniffed {
+            format,
+            path: path.to_owned(),
+            why: why.to_owned(),
+        })
+    };
+    let seen = if crate::nwb::is_nwb(&root)? {
+        if !crate::nwb::find_series(&root, &nwb::TYPES)?.is_empty() {
+            return found(Format::Nwb, "the file is NWB and has an `ElectricalSeries`");
+        }
+        "this NWB file has no `ElectricalSeries`".to_owned()
+    } else if mearec::is_mearec(&root)? {
+        return found(
+            Format::Mearec,
+            "the file has `recordings` and `channel_positions` as MEArec writes them",
+        );
+    } else {
+        let names = root.member_names()?;
+        let shown: Vec<String> = names
+            .iter()
+            .take(8)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        format!(
+            "of HDF5, NWB and MEArec are read; this file has {}",
+            if shown.is_empty() {
+                "nothing in it".to_owned()
+            } else {
+                shown.join(", ")
+            }
+        )
+    };
+    Err(IoError::Unrecognised {
+        path: path.to_owned(),
+        seen,
+    })
 }
 
 /// The files below `folder`, sorted by name.

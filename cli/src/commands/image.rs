@@ -43,6 +43,9 @@ pub struct MovieArguments {
     /// Pixel type of a bare binary file, for example int16
     #[arg(long)]
     pub dtype: Option<String>,
+    /// Dataset or series to read where an HDF5 or NWB file holds several movies; a part of its name is enough
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
 }
 
 impl MovieArguments {
@@ -78,6 +81,7 @@ impl MovieArguments {
             width: self.width,
             dtype: self.dtype.clone(),
             frame_rate_hz: self.frame_rate,
+            dataset: self.dataset.clone(),
         })
     }
 }

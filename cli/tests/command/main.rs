@@ -9,6 +9,7 @@ mod bad_movies;
 mod convert;
 mod data;
 mod formats;
+mod hdf5;
 mod imaging;
 mod info_devices_params;
 mod matching;

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::MovieOptions;
 use crate::error::{IoError, name_of};
+use crate::hdf5::{Hdf5File, SIGNATURE};
 use crate::tiff::directory::Dialect;
 
 /// A movie format that is read.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum MovieFormat {
     Tiff,
+    Hdf5,
+    Nwb,
     RawBinary,
 }
 
@@ -169,11 +172,19 @@ fn format_of(path: &Path, options: &MovieOptions) -> Result<MovieFormat, IoError
         .to_string_lossy()
         .to_lowercase();
     let told_size = options.height.is_some() && options.width.is_some();
+    let is_hdf5_name = ["h5", "hdf5", "nwb"].contains(&extension.as_str());
     match extension.as_str() {
+        _ if first.starts_with(&SIGNATURE) || (is_hdf5_name && !first.is_empty()) => {
+            let root = Hdf5File::open(path)?.root()?;
+            Ok(if crate::nwb::is_nwb(&root)? {
+                MovieFormat::Nwb
+            } else {
+                MovieFormat::Hdf5
+            })
+        }
         _ if first.is_empty() => unread("the file is empty"),
         _ if has_tiff_extension(path) => unread("it does not begin as a TIFF does"),
         "bin" | "raw" | "dat" => Ok(MovieFormat::RawBinary),
-        _ if first.starts_with(b"\x89HDF\r\n\x1a\n") => unread("HDF5 and NWB are not read yet"),
         _ if first.starts_with(b"\x89PNG") || first.starts_with(&[0xff, 0xd8, 0xff]) => {
             unread("it is a still image: segment it with `somata segment`")
         }
@@ -181,7 +192,6 @@ fn format_of(path: &Path, options: &MovieOptions) -> Result<MovieFormat, IoError
             unread("it is a compressed video, which has lost what traces need")
         }
         _ if first.starts_with(b"\x93NUMPY") => unread("numpy files are not read as movies"),
-        "h5" | "hdf5" | "nwb" => unread("HDF5 and NWB are not read yet"),
         "sbx" => unread("Scanbox files are not read yet"),
         "nd2" | "czi" | "lif" | "oir" | "isxd" => unread("the microscope's own format is not read"),
         _ if told_size => Ok(MovieFormat::RawBinary),

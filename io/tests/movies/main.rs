@@ -4,6 +4,7 @@ mod allocations;
 mod bad_input;
 mod builder;
 mod golden;
+mod hdf5;
 mod layouts;
 mod noise;
 mod raw_binary;

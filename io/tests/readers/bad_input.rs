@@ -8,7 +8,7 @@ use crate::folder::{write_folder, write_json};
 use crate::suite::open_error;
 
 /// Checks the message, that there is a hint, and that it is an input error.
-fn says(error: &IoError, parts: &[&str]) {
+pub fn says(error: &IoError, parts: &[&str]) {
     let text = error.to_string();
     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     assert!(error.hint().is_some(), "{text}");

@@ -5,6 +5,7 @@ mod blackrock;
 mod folder;
 mod hdf5;
 mod noise;
+mod nwb;
 mod phy;
 mod spikeglx;
 mod spikeinterface_folder;

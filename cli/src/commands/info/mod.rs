@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Columns of a frame, for a movie in a bare binary file
     #[arg(long, value_name = "PIXELS")]
     width: Option<usize>,
+    /// Dataset or series to describe where an HDF5 or NWB file holds several movies
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,6 +47,7 @@ impl Arguments {
             width: self.width,
             dtype: self.input.dtype.clone(),
             frame_rate_hz: self.frame_rate,
+            dataset: self.dataset.clone(),
         }
     }
 }
@@ -62,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             &arguments.movie_options(),
         )
     };
-    if arguments.height.is_some() || arguments.width.is_some() {
+    if arguments.height.is_some() || arguments.width.is_some() || arguments.dataset.is_some() {
         return movie::tell(as_movie()?.as_ref(), &arguments.path, arguments.json);
     }
     let opened = somata_io::recording::open(&arguments.path, &arguments.input.open_options());
