@@ -142,6 +142,32 @@ pub enum IoError {
         /// Their names.
         candidates: Vec<String>,
     },
+    /// Several streams are possible.
+    #[error("`{}` holds more than one stream: {}", path.display(), quoted(streams))]
+    SeveralStreams {
+        /// The recording.
+        path: PathBuf,
+        /// Their names.
+        streams: Vec<String>,
+    },
+    /// The stream that was asked for is not there.
+    #[error("`{}` has no stream `{stream}`, it has {}", path.display(), quoted(streams))]
+    NoSuchStream {
+        /// The recording.
+        path: PathBuf,
+        /// What was asked for.
+        stream: String,
+        /// Names of those that are there.
+        streams: Vec<String>,
+    },
+    /// A stream was asked for where there are none to choose from.
+    #[error("`--stream {stream}` was given, but `{}` has one stream only", path.display())]
+    NoStreams {
+        /// The recording.
+        path: PathBuf,
+        /// What was asked for.
+        stream: String,
+    },
     /// A fact that the file cannot tell was not given.
     #[error("`{}` is a bare binary file: {} must be given", path.display(), missing.join(", "))]
     NeedOptions {
@@ -317,11 +343,15 @@ impl IoError {
             }
             IoError::Unrecognised { .. } => {
                 "give a folder with `recording.bin` and `recording.json`, a folder saved by SpikeInterface, a SpikeGLX \
-                 `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
+                 `.bin` or `.cbin`, an Open Ephys folder, an Intan `.rhd` or `.rhs`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
                  `--dtype`"
                     .to_owned()
             }
             IoError::Ambiguous { .. } => "give the path of one of them".to_owned(),
+            IoError::SeveralStreams { .. } | IoError::NoSuchStream { .. } => {
+                "choose one with `--stream NAME`; a part of the name that no other has is enough".to_owned()
+            }
+            IoError::NoStreams { .. } => "leave out `--stream`".to_owned(),
             IoError::NeedOptions { missing, .. } => format!("add {}", missing.join(" ")),
             IoError::BadWeights { .. } => {
                 "give a `.safetensors` file that `training/convert.py` made; it converts Cellpose 2 and 3 checkpoints".to_owned()
@@ -409,6 +439,19 @@ pub(crate) fn name_of(path: &Path) -> String {
         .unwrap_or(path.as_os_str())
         .to_string_lossy()
         .into_owned()
+}
+
+/// Names in backticks, for messages; the first dozen where there are many.
+fn quoted(names: &[String]) -> String {
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(12)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if names.len() > shown.len() {
+        shown.push(format!("and {} more", names.len() - shown.len()));
+    }
+    shown.join(", ")
 }
 
 /// Whether the operating system says that the disk or the quota is full.

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, name_of};
-use crate::recording::OpenOptions;
+use crate::recording::{OpenOptions, intan, open_ephys};
 
 /// A recording format that is read.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -19,10 +19,23 @@ pub enum Format {
     SpikeInterfaceFolder,
     /// SpikeGLX `.bin` + `.meta`.
     SpikeGlx,
+    /// Open Ephys' `structure.oebin` and `continuous.dat`.
+    OpenEphysBinary,
+    /// Intan `.rhd` and `.rhs`, with the samples inside or beside.
+    Intan,
+    /// SpikeGLX's `.bin` compressed to `.cbin` + `.ch`.
+    Mtscomp,
     /// Blackrock `.ns1` to `.ns6`.
     Blackrock,
     /// A bare binary file.
     RawBinary,
+}
+
+impl Format {
+    /// Whether a recording of this format may have several streams, one of which is read.
+    pub fn has_streams(self) -> bool {
+        matches!(self, Format::OpenEphysBinary)
+    }
 }
 
 /// What [`sniff`] found.
@@ -71,6 +84,13 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             "the folder has a `binary.json`".to_owned(),
         );
     }
+    if !open_ephys::folders::find(path).structures.is_empty() {
+        return found(
+            Format::OpenEphysBinary,
+            path.to_owned(),
+            "there is a `structure.oebin` of Open Ephys".to_owned(),
+        );
+    }
     let mut names = Vec::new();
     list_files(path, SEARCH_DEPTH, &mut names)?;
     let ending = |endings: &[&str]| -> Vec<&PathBuf> {
@@ -85,6 +105,11 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
     };
     let choices = [
         (Format::SpikeGlx, ending(&[".ap.bin"]), "SpikeGLX `.ap.bin`"),
+        (
+            Format::Mtscomp,
+            ending(&[".ap.cbin"]),
+            "compressed SpikeGLX `.ap.cbin`",
+        ),
         (
             Format::Blackrock,
             ending(&[".ns5", ".ns6"]),
@@ -107,10 +132,32 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             }
         }
     }
+    let folder_of = |path: &&PathBuf| path.parent().map(Path::to_owned).unwrap_or_default();
+    let mut folders: Vec<PathBuf> = ending(&[".rhd", ".rhs"]).iter().map(folder_of).collect();
+    folders.dedup();
+    match &folders[..] {
+        [] => {}
+        [only] => {
+            return found(
+                Format::Intan,
+                only.clone(),
+                "the folder has `.rhd` or `.rhs` files of Intan".to_owned(),
+            );
+        }
+        _ => {
+            let candidates = folders
+                .iter()
+                .map(|folder| format!("`{}`", folder.display()));
+            return Err(IoError::Ambiguous {
+                path: path.to_owned(),
+                candidates: candidates.collect(),
+            });
+        }
+    }
     let seen = if names.is_empty() {
         "the folder is empty".to_owned()
-    } else if !ending(&["structure.oebin", ".continuous"]).is_empty() {
-        "this looks like Open Ephys, which is not read yet".to_owned()
+    } else if !ending(&[".continuous"]).is_empty() {
+        "this looks like Open Ephys' legacy format, which is not read yet".to_owned()
     } else if !ending(&[".zattrs", ".zgroup", "zarr.json"]).is_empty() {
         "this looks like Zarr, which is not read yet: save it again with `format=\"binary\"`"
             .to_owned()
@@ -124,7 +171,7 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             shown.push(format!("and {} more", names.len() - shown.len()));
         }
         format!(
-            "it has no `recording.json`, `binary.json`, `.ap.bin`, `.ns5` or `.ns6`; it has {}",
+            "it has no `recording.json`, `binary.json`, `structure.oebin`, `.ap.bin`, `.ap.cbin`, `.ns5`, `.ns6`, `.rhd` or `.rhs`; it has {}",
             shown.join(", ")
         )
     };
@@ -154,6 +201,9 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         .unwrap_or_default();
     if extension == "meta" {
         return found(Format::SpikeGlx, path, "a `.meta` file is SpikeGLX's");
+    }
+    if extension == "cbin" || (extension == "ch" && path.with_extension("cbin").is_file()) {
+        return found(Format::Mtscomp, path, "the extension is mtscomp's");
     }
     if extension == "bin" && path.with_extension("meta").is_file() {
         return found(
@@ -188,6 +238,30 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
             "there is a `binary.json` beside it",
         );
     }
+    if matches!(name.as_str(), "structure.oebin" | "continuous.dat")
+        && !told_all
+        && !open_ephys::folders::find(path).structures.is_empty()
+    {
+        return found(
+            Format::OpenEphysBinary,
+            path,
+            "it lies in a recording of Open Ephys",
+        );
+    }
+    if intan::is_intan_name(&name) {
+        return found(Format::Intan, path, "the extension is Intan's");
+    }
+    let is_of_intan = matches!(name.as_str(), "amplifier.dat" | "time.dat")
+        || (name.starts_with("amp-") && extension == "dat");
+    if is_of_intan
+        && !told_all
+        && let Some(header) = ["info.rhd", "info.rhs"]
+            .map(|header| folder.join(header))
+            .iter()
+            .find(|header| header.is_file())
+    {
+        return found(Format::Intan, header, "there is an Intan header beside it");
+    }
     let mut first = [0u8; 8];
     let n_first = File::open(path)
         .and_then(|file| file.take(8).read(&mut first))
@@ -209,11 +283,10 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         _ if first == *b"NEURALEV" || extension == "nev" => {
             "Blackrock `.nev` holds events: give the `.ns5` or `.ns6`"
         }
-        "cbin" => "this is compressed by mtscomp, which is not read yet: decompress it to `.bin`",
         "nwb" | "h5" | "hdf5" => "HDF5 and NWB are not read yet",
         _ if first == *b"\x89HDF\r\n\x1a\n" => "HDF5 and NWB are not read yet",
-        "continuous" | "oebin" => "Open Ephys is not read yet",
-        "rhd" | "rhs" => "Intan is not read yet",
+        "continuous" => "Open Ephys' legacy format is not read yet",
+        "oebin" => "a recording of Open Ephys is described by a file `structure.oebin`",
         "json" | "prb" | "cmp" | "txt" | "csv" => "this is a text file without samples",
         "tif" | "tiff" | "btf" | "tf8" => {
             "this is a movie or an image: process it with `somata image` or `somata segment`"

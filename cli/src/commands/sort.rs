@@ -44,6 +44,9 @@ pub struct InputArguments {
     /// Header bytes to skip in a bare binary file
     #[arg(long, value_name = "BYTES")]
     pub offset_bytes: Option<u64>,
+    /// Stream to read where a recording has several; a part of its name is enough
+    #[arg(long, value_name = "NAME")]
+    pub stream: Option<String>,
 }
 
 impl InputArguments {
@@ -57,6 +60,7 @@ impl InputArguments {
             offset_uv: self.offset_uv,
             probe: self.probe.clone(),
             offset_bytes: self.offset_bytes,
+            stream: self.stream.clone(),
         }
     }
 }

@@ -5,12 +5,19 @@
 //! as stored: gains and offsets are described, not applied.
 
 pub mod blackrock;
+pub(crate) mod channel_files;
+pub(crate) mod facts;
 pub(crate) mod flat;
 pub mod folder;
 pub(crate) mod frames;
+pub(crate) mod gaps;
+pub mod intan;
+pub mod mtscomp;
+pub mod open_ephys;
 pub mod raw_binary;
 pub mod spikeglx;
 pub mod spikeinterface_folder;
+pub(crate) mod streams;
 
 use std::path::{Path, PathBuf};
 
@@ -126,6 +133,30 @@ impl RecordingDescription {
         self.n_samples as f64 / self.sampling_frequency_hz
     }
 
+    /// Checks that a buffer of so many bytes holds whole frames, and that they are there from `start_sample` on.
+    pub(crate) fn check_range(
+        &self,
+        start_sample: u64,
+        buffer_bytes: usize,
+    ) -> Result<(), IoError> {
+        let frame_bytes = self.frame_bytes();
+        if frame_bytes == 0 || !buffer_bytes.is_multiple_of(frame_bytes) {
+            return Err(IoError::BufferNotWholeFrames {
+                buffer_bytes,
+                frame_bytes,
+            });
+        }
+        let end_sample = start_sample.saturating_add((buffer_bytes / frame_bytes) as u64);
+        if end_sample > self.n_samples {
+            return Err(IoError::OutOfRange {
+                start_sample,
+                end_sample,
+                n_samples: self.n_samples,
+            });
+        }
+        Ok(())
+    }
+
     /// Checks what every reader promises; `path` is for messages.
     pub(crate) fn validate(&self, path: &Path) -> Result<(), IoError> {
         let rate = self.sampling_frequency_hz;
@@ -211,6 +242,8 @@ pub struct OpenOptions {
     pub probe: Option<PathBuf>,
     /// Header bytes to skip in a bare binary file.
     pub offset_bytes: Option<u64>,
+    /// Name of a stream, or a part of it, where a recording has several.
+    pub stream: Option<String>,
 }
 
 /// Opens the recording at `path`, whatever its format.
@@ -229,10 +262,21 @@ pub struct OpenOptions {
 /// ```
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReader>, IoError> {
     let sniffed = sniff(path, options)?;
+    if let Some(stream) = &options.stream
+        && !sniffed.format.has_streams()
+    {
+        return Err(IoError::NoStreams {
+            path: sniffed.path,
+            stream: stream.clone(),
+        });
+    }
     match sniffed.format {
         Format::Folder => folder::open(&sniffed.path, options),
         Format::SpikeInterfaceFolder => spikeinterface_folder::open(&sniffed.path, options),
         Format::SpikeGlx => spikeglx::open(&sniffed.path, options),
+        Format::OpenEphysBinary => open_ephys::open(&sniffed.path, options),
+        Format::Intan => intan::open(&sniffed.path, options),
+        Format::Mtscomp => mtscomp::open(&sniffed.path, options),
         Format::Blackrock => blackrock::open(&sniffed.path, options),
         Format::RawBinary => raw_binary::open(&sniffed.path, options),
     }

@@ -3,7 +3,10 @@
 mod bad_input;
 mod blackrock;
 mod folder;
+mod intan;
+mod mtscomp;
 mod noise;
+mod open_ephys;
 mod phy;
 mod spikeglx;
 mod spikeinterface_folder;

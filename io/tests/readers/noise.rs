@@ -8,7 +8,7 @@ use somata_io::probe::{probeinterface_json, utah_map::UtahMap};
 use somata_io::recording::spikeglx::{describe, meta::Meta};
 use somata_io::recording::{OpenOptions, open};
 
-use crate::suite::golden;
+use crate::suite::{copy_folder, golden};
 
 /// Opens the bytes as a file of this name, and reads all of it if it opens.
 fn open_bytes(name: &str, bytes: &[u8]) {
@@ -49,6 +49,46 @@ proptest! {
     fn nsx_marks_before_noise(which in 0usize..3, rest in prop::collection::vec(any::<u8>(), 0..800)) {
         let mark = [b"NEURALSG", b"NEURALCD", b"BRSMPGRP"][which];
         open_bytes("a.ns6", &[&mark[..], &rest].concat());
+    }
+
+    #[test]
+    fn intan_headers_with_noise(
+        which in 0usize..6,
+        changes in prop::collection::vec((0usize..2200, any::<u8>()), 1..12),
+        cut in 0usize..9000,
+    ) {
+        let name = ["v10.rhd", "v12.rhd", "v13.rhd", "v33.rhd", "stim.rhs", "stim_dc.rhs"][which];
+        let mut bytes = std::fs::read(golden("intan").join(name)).unwrap();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.max(1));
+        open_bytes(name, &bytes);
+    }
+
+    #[test]
+    fn intan_marks_before_noise(which in 0usize..2, version in 1u8..4, rest in prop::collection::vec(any::<u8>(), 0..800)) {
+        let mark = [[0x02, 0x27, 0x91, 0xc6], [0xac, 0x27, 0x91, 0xd6]][which];
+        open_bytes("a.rhd", &[&mark[..], &[version, 0, 0, 0], &rest].concat());
+    }
+
+    #[test]
+    fn open_ephys_structures_with_noise(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..20)) {
+        let name = "open_ephys/board/Record Node 101/experiment1/recording2";
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(&golden(name), folder.path());
+        let path = folder.path().join("structure.oebin");
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        if let Ok(reader) = open(folder.path(), &OpenOptions::default()) {
+            let description = reader.description();
+            reader.read(0, &mut vec![0u8; description.n_samples as usize * description.frame_bytes()]).unwrap();
+        }
     }
 
     #[test]
