@@ -13,26 +13,31 @@ use somata_engine::{
 use somata_io::{
     checksum::sampled_fingerprint,
     movie::{self, MovieDescription, MovieOptions, MovieReader},
-    recording::{self, OpenOptions, RecordingDescription, RecordingReader},
+    recording::{
+        self, RecordingDescription,
+        selection::{Selected, open_selected},
+    },
     weights::Weights,
 };
 
+use crate::commands::sort::InputArguments;
 use crate::exit::{ExitCode, Failure, Outcome};
 
 /// An open file as the engine's recording.
 pub struct OpenRecording {
-    reader: Box<dyn RecordingReader>,
+    selected: Selected,
     info: RecordingInfo,
 }
 
 impl OpenRecording {
-    /// Opens a recording of any format, with a probe.
+    /// Opens recordings of any format as one, with a probe, or the part of it that is wanted.
     ///
     /// # Errors
     /// When it cannot be read or has no probe.
-    pub fn open(path: &Path, options: &OpenOptions) -> Outcome<Arc<Self>> {
-        let reader = recording::open(path, options)?;
-        let description = reader.description();
+    pub fn open(paths: &[PathBuf], input: &InputArguments) -> Outcome<Arc<Self>> {
+        let path = &paths[0];
+        let selected = open_selected(paths, &input.open_options(), &input.selection())?;
+        let description = selected.reader.description();
         let Some(probe) = &description.probe else {
             return Err(Failure::new(
                 ExitCode::Input,
@@ -43,7 +48,7 @@ impl OpenRecording {
                 ),
             )
             .hint(
-                "give a probe with `--probe FILE` (probeinterface JSON, or a Blackrock `.cmp` map)",
+                "give a probe with `--probe FILE` (probeinterface JSON, Kilosort's `chanMap.mat`, `.prb`, `.imro` or a Blackrock `.cmp` map)",
             ));
         };
         if let Some(c) = (0..description.n_channels).find(|&c| {
@@ -58,7 +63,13 @@ impl OpenRecording {
             )
             .hint("repair the gains in the recording's header, or give `--gain-uv`"));
         }
-        let mut identity = serde_json::to_string(&probe_identity(description)).expect("plain data");
+        let part = (
+            selected.first_sample,
+            &selected.rows,
+            &description.channel_ids,
+        );
+        let mut identity =
+            serde_json::to_string(&(probe_identity(description), part)).expect("plain data");
         for file in &description.paths {
             identity.push_str(&sampled_fingerprint(file)?);
         }
@@ -94,12 +105,17 @@ impl OpenRecording {
                 .collect(),
             identity,
         };
-        Ok(Arc::new(Self { reader, info }))
+        Ok(Arc::new(Self { selected, info }))
     }
 
     /// What the reader knows.
     pub fn description(&self) -> &RecordingDescription {
-        self.reader.description()
+        self.selected.reader.description()
+    }
+
+    /// Where the part that is read lies in what was given.
+    pub fn selected(&self) -> &Selected {
+        &self.selected
     }
 }
 
@@ -141,10 +157,13 @@ impl Recording for OpenRecording {
         &self.info
     }
     fn read(&self, start: u64, frames: &mut [u8]) -> Result<(), ReadError> {
-        self.reader.read(start, frames).map_err(|error| ReadError {
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        })
+        self.selected
+            .reader
+            .read(start, frames)
+            .map_err(|error| ReadError {
+                message: error.to_string(),
+                source: Some(Box::new(error)),
+            })
     }
 }
 

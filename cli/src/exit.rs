@@ -71,6 +71,7 @@ impl From<IoError> for Failure {
     fn from(error: IoError) -> Self {
         let code = match error.kind() {
             IoErrorKind::Input => ExitCode::Input,
+            IoErrorKind::Usage => ExitCode::Usage,
             _ => ExitCode::Output,
         };
         Self {

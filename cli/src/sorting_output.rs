@@ -43,6 +43,18 @@ pub fn manifest(
             })
         })
         .collect();
+    let parts: Vec<Value> = recording
+        .selected()
+        .parts
+        .iter()
+        .map(|part| {
+            json!({
+                "path": part.path,
+                "start_sample": part.start_sample,
+                "n_samples": part.n_samples,
+            })
+        })
+        .collect();
     json!({
         "somata": env!("CARGO_PKG_VERSION"),
         "kind": "sort",
@@ -60,6 +72,9 @@ pub fn manifest(
             "duration_s": info.duration_s(),
             "n_channels": info.n_channels(),
             "n_segments": info.segments.len(),
+            "first_sample": recording.selected().first_sample,
+            "channels": recording.selected().rows,
+            "parts": parts,
         },
         "bad_channels": result.bad_channels.iter().enumerate()
             .filter_map(|(channel, bad)| bad.map(|bad| json!({ "channel": channel, "reason": bad })))

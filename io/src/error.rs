@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub enum IoErrorKind {
     /// An input is missing, unreadable, truncated or not supported.
     Input,
+    /// What was asked for is not in the input.
+    Usage,
     /// An output cannot be written, or exists already.
     Output,
     /// The disk of an output is full.
@@ -160,6 +162,22 @@ pub enum IoError {
         /// Names of those that are there.
         streams: Vec<String>,
     },
+    /// Recordings cannot be read as one.
+    #[error("`{}` cannot follow the first recording: {what}", path.display())]
+    DoesNotJoin {
+        /// The one that does not fit.
+        path: PathBuf,
+        /// In which way.
+        what: String,
+    },
+    /// A time or channel was asked for that the recording lacks.
+    #[error("{what}")]
+    BadSelection {
+        /// Which.
+        what: String,
+        /// What there is.
+        hint: String,
+    },
     /// A stream was asked for where there are none to choose from.
     #[error("`--stream {stream}` was given, but `{}` has one stream only", path.display())]
     NoStreams {
@@ -308,6 +326,7 @@ impl IoError {
             }
             IoError::DoesNotFit { .. } => IoErrorKind::Output,
             IoError::Locked { .. } => IoErrorKind::Locked,
+            IoError::BadSelection { .. } => IoErrorKind::Usage,
             _ => IoErrorKind::Input,
         }
     }
@@ -335,7 +354,9 @@ impl IoError {
             IoError::MissingKey { path, .. } | IoError::BadValue { path, .. } | IoError::Malformed { path, .. } => {
                 format!("`{}` may be damaged, or written by a version that is not known yet", name_of(path))
             }
-            IoError::ProbeMismatch { .. } => "give the probe of this recording with `--probe`".to_owned(),
+            IoError::ProbeMismatch { .. } => {
+                "give the probe of this recording with `--probe`, or leave out channels without a contact with `--channels wired`".to_owned()
+            }
             IoError::ProbeGeometry { .. } => {
                 "correct the probe file, or give another one with `--probe`; `-1` in `device_channel_indices` marks a contact \
                  without a channel"
@@ -351,6 +372,9 @@ impl IoError {
             IoError::SeveralStreams { .. } | IoError::NoSuchStream { .. } => {
                 "choose one with `--stream NAME`; a part of the name that no other has is enough".to_owned()
             }
+            IoError::DoesNotJoin { .. } => {
+                "give recordings of the same channels, in the order of time, or sort each by itself".to_owned()
+            }
             IoError::NoStreams { .. } => "leave out `--stream`".to_owned(),
             IoError::NeedOptions { missing, .. } => format!("add {}", missing.join(" ")),
             IoError::BadWeights { .. } => {
@@ -362,7 +386,7 @@ impl IoError {
                 "give TIFF files in the order of time, a folder of them, or a bare binary file with `--height` and `--width`".to_owned()
             }
             IoError::NotAnImage { .. } => "give a TIFF, PNG or JPEG file".to_owned(),
-            IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
+            IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } | IoError::BadSelection { hint, .. } => hint.clone(),
             IoError::DoesNotFit { hint, .. } => hint.clone(),
             IoError::FramesOutOfRange { .. } | IoError::NoSuchPlane { .. } => return None,
             IoError::OutOfRange { .. } | IoError::BufferNotWholeFrames { .. } | IoError::BadTables { .. } => return None,

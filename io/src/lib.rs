@@ -11,6 +11,7 @@ pub mod checksum;
 pub mod error;
 pub mod imaging_output;
 pub mod matlab;
+pub mod matlab_reader;
 pub mod movie;
 pub mod npy;
 pub mod npy_rows;

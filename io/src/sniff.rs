@@ -21,6 +21,8 @@ pub enum Format {
     SpikeGlx,
     /// Open Ephys' `structure.oebin` and `continuous.dat`.
     OpenEphysBinary,
+    /// Open Ephys' `.continuous` files, one a channel.
+    OpenEphysLegacy,
     /// Intan `.rhd` and `.rhs`, with the samples inside or beside.
     Intan,
     /// SpikeGLX's `.bin` compressed to `.cbin` + `.ch`.
@@ -34,7 +36,7 @@ pub enum Format {
 impl Format {
     /// Whether a recording of this format may have several streams, one of which is read.
     pub fn has_streams(self) -> bool {
-        matches!(self, Format::OpenEphysBinary)
+        matches!(self, Format::OpenEphysBinary | Format::OpenEphysLegacy)
     }
 }
 
@@ -132,32 +134,37 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             }
         }
     }
-    let folder_of = |path: &&PathBuf| path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut folders: Vec<PathBuf> = ending(&[".rhd", ".rhs"]).iter().map(folder_of).collect();
-    folders.dedup();
-    match &folders[..] {
-        [] => {}
-        [only] => {
-            return found(
-                Format::Intan,
-                only.clone(),
-                "the folder has `.rhd` or `.rhs` files of Intan".to_owned(),
-            );
-        }
-        _ => {
-            let candidates = folders
-                .iter()
-                .map(|folder| format!("`{}`", folder.display()));
-            return Err(IoError::Ambiguous {
-                path: path.to_owned(),
-                candidates: candidates.collect(),
-            });
+    let formats = [
+        (
+            Format::Intan,
+            ending(&[".rhd", ".rhs"]),
+            "`.rhd` or `.rhs` files of Intan",
+        ),
+        (
+            Format::OpenEphysLegacy,
+            ending(&[".continuous"]),
+            "`.continuous` files of Open Ephys",
+        ),
+    ];
+    for (format, paths, name) in formats {
+        let mut folders: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        folders.dedup();
+        match folders[..] {
+            [] => {}
+            [only] => return found(format, only.to_owned(), format!("the folder has {name}")),
+            _ => {
+                let candidates = folders
+                    .iter()
+                    .map(|folder| format!("`{}`", folder.display()));
+                return Err(IoError::Ambiguous {
+                    path: path.to_owned(),
+                    candidates: candidates.collect(),
+                });
+            }
         }
     }
     let seen = if names.is_empty() {
         "the folder is empty".to_owned()
-    } else if !ending(&[".continuous"]).is_empty() {
-        "this looks like Open Ephys' legacy format, which is not read yet".to_owned()
     } else if !ending(&[".zattrs", ".zgroup", "zarr.json"]).is_empty() {
         "this looks like Zarr, which is not read yet: save it again with `format=\"binary\"`"
             .to_owned()
@@ -248,6 +255,13 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
             "it lies in a recording of Open Ephys",
         );
     }
+    if open_ephys::legacy::is_name(&name) {
+        return found(
+            Format::OpenEphysLegacy,
+            path,
+            "the extension is Open Ephys'",
+        );
+    }
     if intan::is_intan_name(&name) {
         return found(Format::Intan, path, "the extension is Intan's");
     }
@@ -285,7 +299,6 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         }
         "nwb" | "h5" | "hdf5" => "HDF5 and NWB are not read yet",
         _ if first == *b"\x89HDF\r\n\x1a\n" => "HDF5 and NWB are not read yet",
-        "continuous" => "Open Ephys' legacy format is not read yet",
         "oebin" => "a recording of Open Ephys is described by a file `structure.oebin`",
         "json" | "prb" | "cmp" | "txt" | "csv" => "this is a text file without samples",
         "tif" | "tiff" | "btf" | "tf8" => {

@@ -105,12 +105,12 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         recording_folder.display()
     ));
     let sort = sort::Arguments {
-        recording: recording_folder.clone(),
+        recordings: vec![recording_folder.clone()],
         output: OutputArguments::replacing(result_folder.clone()),
         input: InputArguments::default(),
         run: RunArguments::on(&arguments.device, arguments.quiet),
     };
-    let recording = OpenRecording::open(&recording_folder, &sort.input.open_options())?;
+    let recording = OpenRecording::open(&sort.recordings, &sort.input)?;
     let parameters: SortingParameters = parameters(&sort.run)?;
     let key = sort::result_key(&recording, &parameters)?;
     sort_to(

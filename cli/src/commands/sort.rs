@@ -10,7 +10,7 @@ use somata_engine::{
     recording::Recording,
     sorting::{SortOptions, SortingResult, sort},
 };
-use somata_io::recording::OpenOptions;
+use somata_io::recording::{OpenOptions, selection::Selection};
 
 use crate::{
     adapt::OpenRecording,
@@ -23,7 +23,7 @@ use crate::{
 /// What a user may say about a recording.
 #[derive(Args, Clone, Default)]
 pub struct InputArguments {
-    /// Probe: probeinterface JSON, or a Blackrock `.cmp` map
+    /// Probe: probeinterface JSON, Kilosort's `chanMap.mat`, a `.prb`, SpikeGLX's `.imro` or a Blackrock `.cmp` map
     #[arg(long, value_name = "FILE")]
     pub probe: Option<PathBuf>,
     /// Samples a second of a bare binary file
@@ -47,9 +47,27 @@ pub struct InputArguments {
     /// Stream to read where a recording has several; a part of its name is enough
     #[arg(long, value_name = "NAME")]
     pub stream: Option<String>,
+    /// Begin at this second of the recording, pauses not counted
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub start_s: Option<f64>,
+    /// End at this second of the recording
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub end_s: Option<f64>,
+    /// Channels to use: rows from 0, names, ranges, or `wired` for those of the probe, for example 0-95,100
+    #[arg(long, value_name = "LIST")]
+    pub channels: Option<String>,
 }
 
 impl InputArguments {
+    /// The part of the recording that is wanted.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            start_s: self.start_s,
+            end_s: self.end_s,
+            channels: self.channels.clone(),
+        }
+    }
+
     /// As the readers take it.
     pub fn open_options(&self) -> OpenOptions {
         OpenOptions {
@@ -68,8 +86,9 @@ impl InputArguments {
 /// Arguments of `somata sort`.
 #[derive(Args, Clone)]
 pub struct Arguments {
-    /// A recording: a folder or a file
-    pub recording: PathBuf,
+    /// A recording: a folder or a file; several are joined in this order
+    #[arg(required = true, value_name = "RECORDING")]
+    pub recordings: Vec<PathBuf>,
     #[command(flatten)]
     pub output: OutputArguments,
     #[command(flatten)]
@@ -82,7 +101,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let parameters: SortingParameters = parameters(&arguments.run)?;
     let choice = arguments.run.choice()?;
-    let recording = OpenRecording::open(&arguments.recording, &arguments.input.open_options())?;
+    let recording = OpenRecording::open(&arguments.recordings, &arguments.input)?;
     let n_channels = recording.info().n_channels();
     let threads = threads(
         &arguments.run,
@@ -123,7 +142,7 @@ pub fn sort_to(
     }
     if recording.info().segments.len() > 1 {
         control.warn(format!(
-            "the recording has {} pauses; spike times count samples as if there were none (segments.csv has the times)",
+            "the recording has {} pauses or ends of files; spike times count samples as if there were none (segments.csv has the times)",
             recording.info().segments.len() - 1
         ));
     }
@@ -209,7 +228,7 @@ fn dry_run(
     }
     stages.push("curation".into());
     let plan = json!({
-        "recording": arguments.recording,
+        "recordings": arguments.recordings,
         "duration_s": info.duration_s(),
         "n_channels": info.n_channels(),
         "device": choice.to_string(),

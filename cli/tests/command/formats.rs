@@ -120,6 +120,26 @@ fn every_format_gives_the_same_spikes() {
         "SpikeInterface folder",
     );
 
+    let open_ephys = at("open ephys");
+    write_open_ephys(&open_ephys, &all);
+    assert_same(
+        &expected,
+        &sorted(
+            &open_ephys,
+            &at("out-of-open-ephys"),
+            &["--probe", probe, "--stream", "board"],
+        ),
+        "Open Ephys",
+    );
+
+    let intan = at("intan");
+    write_intan(&intan, &all);
+    assert_same(
+        &expected,
+        &sorted(&intan, &at("out-of-intan"), &["--probe", probe]),
+        "Intan",
+    );
+
     // Last, since it changes the folder: the same numbers as floats.
     let floats: Vec<u8> = all
         .iter()
@@ -158,6 +178,53 @@ fn a_truncated_spikeglx_file_is_refused_and_the_sync_word_is_left_out() {
 
     std::fs::remove_file(path.with_extension("meta")).unwrap();
     run(&mut sort(&path, &out)).fails(3, &["ap.meta", "does not exist"], &["check the path"]);
+}
+
+#[test]
+fn a_stream_must_be_chosen_where_several_are_possible() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let session = folder.path().join("session");
+    write_open_ephys(&session, &samples(&recording)[..4000]);
+    let out = folder.path().join("out");
+    let names = ["`Acquisition_Board-100.Rhythm Data`", "`Other-200.Slow`"];
+    run(&mut sort(&session, &out)).fails(3, &names, &["--stream"]);
+    run(sort(&session, &out).args(["--stream", "Probe"])).fails(
+        3,
+        &["no stream `Probe`", names[0]],
+        &["--stream"],
+    );
+    crate::run::nothing_left(&out);
+    run(sort(&recording, &out).args(["--stream", "slow"])).fails(
+        3,
+        &["`--stream slow`", "one stream only"],
+        &["leave out"],
+    );
+    let info = run(somata()
+        .arg("info")
+        .arg(&session)
+        .args(["--stream", "slow", "--json"]))
+    .succeeds();
+    let info = json(&info.stdout);
+    assert_eq!(info["format"], "Open Ephys binary");
+    assert_eq!(info["sampling_frequency_hz"], 15_000.0);
+    // The choice is part of what the result depends on.
+    let choose = |name| {
+        let mut command = sort(&session, &out);
+        command
+            .args(["--probe"])
+            .arg(recording.join("probe.json"))
+            .args(["--stream", name]);
+        command
+    };
+    run(&mut choose("board")).succeeds();
+    assert!(
+        run(&mut choose("board"))
+            .succeeds()
+            .stdout
+            .contains("already complete")
+    );
+    run(&mut choose("slow")).fails(4, &["another input"], &["--force"]);
 }
 
 #[test]
@@ -276,6 +343,58 @@ fn blackrock_packet(time: u32, samples: &[i16]) -> Vec<u8> {
     packet.extend((samples.len() as u32 / N_CHANNELS as u32).to_le_bytes());
     packet.extend(bytes_of(samples));
     packet
+}
+
+/// A recording of the binary format with two streams of the same samples, of which the second is half as fast.
+fn write_open_ephys(session: &Path, samples: &[i16]) {
+    let recording = session.join("Record Node 101/experiment1/recording1");
+    let streams = [
+        ("Acquisition_Board-100.Rhythm Data", RATE_HZ),
+        ("Other-200.Slow", RATE_HZ / 2),
+    ];
+    let mut entries = Vec::new();
+    for (name, rate) in streams {
+        let folder = recording.join("continuous").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("continuous.dat"), bytes_of(samples)).unwrap();
+        let channels: Vec<_> = (1..=N_CHANNELS)
+            .map(|channel| json!({"channel_name": format!("CH{channel}"), "bit_volts": GAIN_UV, "units": "uV"}))
+            .collect();
+        entries.push(json!({"folder_name": format!("{name}/"), "sample_rate": rate as f64, "channels": channels}));
+    }
+    let structure = json!({"GUI version": "0.6.4", "continuous": entries});
+    std::fs::write(recording.join("structure.oebin"), structure.to_string()).unwrap();
+}
+
+/// `info.rhd` of format 3.0 and `amplifier.dat`.
+fn write_intan(folder: &Path, samples: &[i16]) {
+    std::fs::create_dir(folder).unwrap();
+    let text = |text: &str| {
+        let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        [&(units.len() as u32).to_le_bytes()[..], &units].concat()
+    };
+    let mut header = [0xc691_2702u32.to_le_bytes(), [3, 0, 0, 0]].concat();
+    header.extend((RATE_HZ as f32).to_le_bytes());
+    header.extend([0; 36]); // filters and impedance test
+    header.extend([text("a note"), text(""), text("")].concat());
+    header.extend([0; 4]); // temperature sensors, board mode
+    header.extend(text("")); // reference
+    header.extend(1u16.to_le_bytes());
+    header.extend([text("Port A"), text("A")].concat());
+    for count in [1, N_CHANNELS as u16, N_CHANNELS as u16] {
+        header.extend(count.to_le_bytes());
+    }
+    for channel in 0..N_CHANNELS {
+        header.extend([text(&format!("A-{channel:03}")), text("")].concat());
+        header.extend([0, 0, 0, 0, 0, 0, 1, 0]); // orders, kind, whether it is saved
+        header.extend([0; 20]);
+    }
+    std::fs::write(folder.join("info.rhd"), header).unwrap();
+    std::fs::write(folder.join("amplifier.dat"), bytes_of(samples)).unwrap();
+    let clock: Vec<u8> = (0..(samples.len() / N_CHANNELS) as i32)
+        .flat_map(i32::to_le_bytes)
+        .collect();
+    std::fs::write(folder.join("time.dat"), clock).unwrap();
 }
 
 /// What `recording.save(folder=…)` leaves, as far as it is needed.

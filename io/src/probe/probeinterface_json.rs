@@ -185,7 +185,7 @@ fn shank_numbers(shank_ids: Option<&Vec<Value>>) -> Option<Vec<usize>> {
 }
 
 /// Moves `added` to the right of `present` when their bounding boxes overlap.
-fn move_apart(present: &[Contact], added: &mut [Contact]) {
+pub(super) fn move_apart(present: &[Contact], added: &mut [Contact]) {
     /// Lowest and highest x and y.
     fn bounds(contacts: &[Contact]) -> [f64; 4] {
         contacts.iter().fold(

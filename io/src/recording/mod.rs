@@ -12,9 +12,11 @@ pub mod folder;
 pub(crate) mod frames;
 pub(crate) mod gaps;
 pub mod intan;
+pub mod joined;
 pub mod mtscomp;
 pub mod open_ephys;
 pub mod raw_binary;
+pub mod selection;
 pub mod spikeglx;
 pub mod spikeinterface_folder;
 pub(crate) mod streams;
@@ -238,7 +240,7 @@ pub struct OpenOptions {
     pub gain_uv: Option<f64>,
     /// Microvolts at sample value zero, for all channels.
     pub offset_uv: Option<f64>,
-    /// A probe that replaces the files' own: probeinterface JSON or Blackrock `.cmp`.
+    /// A probe that replaces the files' own, in any format of [`crate::probe::read`].
     pub probe: Option<PathBuf>,
     /// Header bytes to skip in a bare binary file.
     pub offset_bytes: Option<u64>,
@@ -275,6 +277,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReade
         Format::SpikeInterfaceFolder => spikeinterface_folder::open(&sniffed.path, options),
         Format::SpikeGlx => spikeglx::open(&sniffed.path, options),
         Format::OpenEphysBinary => open_ephys::open(&sniffed.path, options),
+        Format::OpenEphysLegacy => open_ephys::legacy::open(&sniffed.path, options),
         Format::Intan => intan::open(&sniffed.path, options),
         Format::Mtscomp => mtscomp::open(&sniffed.path, options),
         Format::Blackrock => blackrock::open(&sniffed.path, options),

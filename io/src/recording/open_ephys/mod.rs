@@ -6,6 +6,7 @@
 
 mod clock;
 pub(crate) mod folders;
+pub(crate) mod legacy;
 mod structure;
 
 use std::path::{Path, PathBuf};
