@@ -258,11 +258,11 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    /// `None`, `True`, `False`, `range(…)`, `list(…)`, `tuple(…)` or `dict()`.
+    /// `None`, `True`, `False`, `range(…)`, `list(…)`, `tuple(…)`, or a number of numpy.
     fn named(&mut self, depth: usize) -> Result<Literal, IoError> {
         let rest = self.rest();
         let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.'))
             .unwrap_or(rest.len());
         let name = &rest[..end];
         match name {
@@ -284,6 +284,26 @@ impl<'a> Parser<'a> {
                     self.at = start;
                     self.no_literal()
                 })
+            }
+            // How numpy writes its numbers, and so what programs leave that print them.
+            _ if name.starts_with("np.int")
+                || name.starts_with("np.uint")
+                || name.starts_with("np.float") =>
+            {
+                let start = self.at;
+                self.at += end;
+                let (mut arguments, _) = self.entries('(', ')', depth)?;
+                match arguments.pop() {
+                    Some(number @ (Literal::Whole(_) | Literal::Real(_)))
+                        if arguments.is_empty() =>
+                    {
+                        Ok(number)
+                    }
+                    _ => {
+                        self.at = start;
+                        Err(self.no_literal())
+                    }
+                }
             }
             _ => Err(self.no_literal()),
         }
@@ -331,6 +351,8 @@ mod tests {
         assert_eq!(value("(7)").unwrap(), Whole(7));
         assert_eq!(value("(7,)").unwrap(), List(vec![Whole(7)]));
         assert_eq!(value("[]").unwrap(), List(vec![]));
+        let numpy = value("[np.int64(3), np.float32(-.5)]").unwrap();
+        assert_eq!(numpy, List(vec![Whole(3), Real(-0.5)]));
         assert_eq!(value("'a\\'b'").unwrap(), Text("a'b".to_owned()));
         assert_eq!(
             value("list(range(4, 0, -2))").unwrap(),
@@ -351,6 +373,8 @@ mod tests {
     fn code_is_named_and_not_run() {
         for (text, part) in [
             ("np.arange(4)", "`np.arange(4)`"),
+            ("np.int64([1])", "`np.int64([1])`"),
+            ("np.int64(1, 2)", "np.int64"),
             ("[1, 2] * 3", "`* 3`"),
             ("[1, __import__('os')]", "__import__"),
             ("{0: 1 + 2}", "+ 2"),
