@@ -107,8 +107,10 @@ fn join(
         }
     };
     whole.warnings = warnings.into_iter().map(told).collect();
-    let is_other = |reader: &Box<dyn RecordingReader>| reader.description().format != first.format;
-    if readers.iter().any(is_other) {
+    if readers
+        .iter()
+        .any(|reader| reader.description().format != first.format)
+    {
         whole.format = "mixed formats";
     }
     Ok(whole)

@@ -71,10 +71,7 @@ impl Header {
             }
         };
         let version = (cursor.short()?, cursor.short()?);
-        let known = match family {
-            Family::Rhd => (1..=3).contains(&version.0),
-            Family::Rhs => (1..=3).contains(&version.0),
-        };
+        let known = (1..=3).contains(&version.0);
         if !known || version.1 < 0 {
             let found = format!("{}.{}", version.0, version.1);
             return Err(IoError::bad_value(path, "version", found, "1.x to 3.x"));

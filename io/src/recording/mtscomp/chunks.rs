@@ -18,6 +18,8 @@ const KEPT_BYTES: usize = 256 << 20;
 
 /// Decoded frames of one chunk, `[samples, delivered channels]`.
 type Decoded = Arc<Vec<u8>>;
+/// The place of a chunk: a lock of its own, so that one thread decodes while others read on.
+type Slot = Arc<Mutex<Option<Decoded>>>;
 
 /// A compressed file.
 pub(super) struct Chunks {
@@ -26,8 +28,8 @@ pub(super) struct Chunks {
     table: ChunkTable,
     /// Stored column of each delivered channel.
     columns: Vec<usize>,
-    /// Chunks in use, the latest at the back. A chunk has a lock of its own, so that one thread decodes while others read on.
-    kept: Mutex<VecDeque<(usize, Arc<Mutex<Option<Decoded>>>)>>,
+    /// Chunks in use, the latest at the back.
+    kept: Mutex<VecDeque<(usize, Slot)>>,
 }
 
 impl Chunks {
@@ -56,7 +58,7 @@ impl Chunks {
     }
 
     /// The place of a chunk among those that are kept; the oldest make room.
-    fn slot(&self, chunk: usize) -> Arc<Mutex<Option<Decoded>>> {
+    fn slot(&self, chunk: usize) -> Slot {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match kept.iter().position(|(number, _)| *number == chunk) {
             Some(at) => kept.remove(at).map(|(_, slot)| slot).unwrap_or_default(),
