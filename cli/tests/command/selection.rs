@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    data::{RATE_HZ, bytes_of, change_json, samples, tetrode, write_samples},
+    data::{GAIN_UV, RATE_HZ, bytes_of, change_json, samples, tetrode, write_samples},
     run::{answer, assert_same, json, manifest, nothing_left, run, somata, sort},
 };
 
@@ -148,7 +148,7 @@ fn two_recordings_give_what_one_with_a_pause_gives() {
         .unwrap();
     }
     let kwargs = json!({"file_paths": ["traces_cached_seg0.raw", "traces_cached_seg1.raw"], "sampling_frequency": RATE_HZ as f64,
-        "num_channels": N_CHANNELS, "dtype": "<i2", "gain_to_uV": [crate::data::GAIN_UV; N_CHANNELS]});
+        "num_channels": N_CHANNELS, "dtype": "<i2", "gain_to_uV": vec![GAIN_UV; N_CHANNELS]});
     std::fs::write(
         at("paused/binary.json"),
         json!({ "kwargs": kwargs }).to_string(),
