@@ -308,11 +308,11 @@ impl TraceSource for PlaneTraces<'_> {
     }
 }
 
-/// Writes all files of a result into `folder`.
+/// Writes the files of a result into `folder`: all but report, log and manifest.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(folder: &Path, made: &Made<'_>, manifest: &Value, log: &str) -> Outcome {
+pub fn write(folder: &Path, made: &Made<'_>) -> Outcome {
     let info = made.movie.info();
     let planes = &made.result.planes;
     let places: Vec<Vec<Places>> = planes
@@ -342,9 +342,6 @@ pub fn write(folder: &Path, made: &Made<'_>, manifest: &Value, log: &str) -> Out
         &folder.join("motion.csv"),
         motion_csv(info, planes).as_bytes(),
     )?;
-    write_file(&folder.join("log.txt"), log.as_bytes())?;
-    let text = serde_json::to_string_pretty(manifest).expect("plain data");
-    write_file(&folder.join("manifest.json"), text.as_bytes())?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod imaging_output;
 mod imaging_result;
 mod kept_movies;
 mod messages;
+mod report;
 mod run;
 mod signals;
 mod sorting_output;

@@ -19,6 +19,7 @@ use crate::{
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
+    report,
     signals::Signals,
 };
 
@@ -244,6 +245,7 @@ impl Session {
     /// # Errors
     /// When either fails.
     pub fn commit(mut self, out: &OutputArguments) -> Outcome {
+        let with_report = self.output.path().join(report::FILE).exists();
         self.output.commit()?;
         self.work.lock = None;
         if !out.keep_work && out.work.is_none() {
@@ -259,6 +261,12 @@ impl Session {
         }
         self.messages
             .line(&format!("result in `{}`", out.out.display()));
+        if with_report {
+            self.messages.line(&format!(
+                "open `{}` in a browser to look at it",
+                out.out.join(report::FILE).display()
+            ));
+        }
         Ok(())
     }
 }

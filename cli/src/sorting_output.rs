@@ -84,7 +84,7 @@ pub fn manifest(
     })
 }
 
-/// Writes all files of a result into `folder`.
+/// Writes the sorting and the tables of a result into `folder`; returns the cosine of every pair of templates, `[unit, unit]`.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -92,10 +92,8 @@ pub fn write(
     folder: &Path,
     recording: &OpenRecording,
     result: &SortingResult,
-    manifest: &Value,
-    log: &str,
-) -> Outcome {
-    write_sorting(&folder.join("phy"), recording, result)?;
+) -> Outcome<Vec<f32>> {
+    let similarity = write_sorting(&folder.join("phy"), recording, result)?;
     write_file(&folder.join("metrics.csv"), metrics_csv(result).as_bytes())?;
     if let Some(motion) = &result.motion_estimate {
         write_file(
@@ -116,13 +114,25 @@ pub fn write(
         }
         write_file(&folder.join("segments.csv"), text.as_bytes())?;
     }
+    Ok(similarity)
+}
+
+/// Writes the log, and last the manifest, whose presence means that the result is complete.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_manifest(folder: &Path, manifest: &Value, log: &str) -> Outcome {
     write_file(&folder.join("log.txt"), log.as_bytes())?;
     let text = serde_json::to_string_pretty(manifest).expect("plain data");
     write_file(&folder.join("manifest.json"), text.as_bytes())?;
     Ok(())
 }
 
-fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResult) -> Outcome {
+fn write_sorting(
+    folder: &Path,
+    recording: &OpenRecording,
+    result: &SortingResult,
+) -> Outcome<Vec<f32>> {
     let description = recording.description();
     let (n_channels, n_units) = (result.channels.len(), result.units.len());
     // phy's channel map counts the columns of the raw file, which may hold more than the delivered channels.
@@ -235,8 +245,9 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
         reader
             .join()
             .map_err(|_| Failure::new(ExitCode::Unexpected, "the feature reader panicked"))??;
-        Ok(())
-    })
+        Ok::<(), Failure>(())
+    })?;
+    Ok(similar)
 }
 
 /// Cosine of every pair of templates.

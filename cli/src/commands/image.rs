@@ -15,11 +15,16 @@ use somata_io::movie::MovieOptions;
 
 use crate::{
     adapt::{OpenMovie, network_weights},
-    commands::print_json,
+    commands::{
+        print_json,
+        validate::{check_movie_truth, score_planes},
+    },
     exit::{ExitCode, Failure, Outcome},
     imaging_output as output,
     kept_movies::KeptMovies,
+    report,
     run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
+    sorting_output::write_manifest,
 };
 
 /// What a user may say about a movie.
@@ -104,6 +109,9 @@ pub struct Arguments {
     /// Write the registered movie as well
     #[arg(long)]
     pub keep_movie: bool,
+    /// Truth of a simulated movie (its folder, or truth.npz): the report then shows the scores
+    #[arg(long, value_name = "PATH")]
+    pub truth: Option<PathBuf>,
     #[command(flatten)]
     pub run: RunArguments,
 }
@@ -125,6 +133,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
             Failure::new(ExitCode::Usage, "`--functional-channel` counts from 1")
                 .hint("give 1 for the first channel"),
         );
+    }
+    if let Some(truth) = &arguments.truth {
+        // What is wrong with it should show now and not after an hour.
+        check_movie_truth(truth)?;
     }
     let info = movie.info();
     check_movie(info, arguments.functional_channel - 1)?;
@@ -256,7 +268,11 @@ pub fn image_to(
         functional_channel: arguments.functional_channel,
         final_folder: &arguments.output.out,
     };
-    let manifest = output::manifest(
+    let folder = session.output.path();
+    output::write(folder, &made)?;
+    let truth = arguments.truth.as_ref().map(|truth| score_planes(folder, truth, false));
+    let truth = truth.and_then(|scores| report::or_warn(scores, control));
+    let mut manifest = output::manifest(
         &made,
         key,
         session.executor.as_ref(),
@@ -264,12 +280,22 @@ pub fn image_to(
         seconds,
         &identity,
     );
-    output::write(
-        session.output.path(),
-        &made,
-        &manifest,
-        &session.messages.log(),
-    )?;
+    let warning = report::attempt(|| {
+        report::imaging::write(
+            &folder.join(report::FILE),
+            &report::imaging::Sources {
+                made: &made,
+                movie_path: &arguments.movie[0],
+                manifest: &manifest,
+                truth: truth.as_deref(),
+            },
+        )
+    });
+    if let Some(warning) = warning {
+        control.warn(warning);
+        manifest["warnings"] = json!(control.warnings());
+    }
+    write_manifest(folder, &manifest, &session.messages.log())?;
     session.commit(&arguments.output)?;
     Ok(manifest)
 }

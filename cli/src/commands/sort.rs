@@ -14,8 +14,12 @@ use somata_io::recording::OpenOptions;
 
 use crate::{
     adapt::OpenRecording,
-    commands::print_json,
+    commands::{
+        print_json,
+        validate::{check_truth, score},
+    },
     exit::Outcome,
+    report,
     run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
     sorting_output as output,
 };
@@ -70,6 +74,9 @@ pub struct Arguments {
     pub output: OutputArguments,
     #[command(flatten)]
     pub input: InputArguments,
+    /// Truth of a simulated recording (its folder, or truth.npz): the report then shows the scores
+    #[arg(long, value_name = "PATH")]
+    pub truth: Option<PathBuf>,
     #[command(flatten)]
     pub run: RunArguments,
 }
@@ -79,6 +86,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let parameters: SortingParameters = parameters(&arguments.run)?;
     let choice = arguments.run.choice()?;
     let recording = OpenRecording::open(&arguments.recording, &arguments.input.open_options())?;
+    if let Some(truth) = &arguments.truth {
+        // What is wrong with it should show now and not after an hour.
+        check_truth(truth)?;
+    }
     let n_channels = recording.info().n_channels();
     let threads = threads(
         &arguments.run,
@@ -136,7 +147,11 @@ pub fn sort_to(
     session
         .messages
         .line(&summary(&result, recording.info().duration_s(), seconds));
-    let manifest = output::manifest(
+    let folder = session.output.path();
+    let similarity = output::write(folder, recording, &result)?;
+    let truth = arguments.truth.as_ref().map(|truth| score(folder, truth, false));
+    let truth = truth.and_then(|scores| report::or_warn(scores, control));
+    let mut manifest = output::manifest(
         recording,
         parameters,
         key,
@@ -145,13 +160,24 @@ pub fn sort_to(
         &result,
         seconds,
     );
-    output::write(
-        session.output.path(),
-        recording,
-        &result,
-        &manifest,
-        &session.messages.log(),
-    )?;
+    let warning = report::attempt(|| {
+        report::sorting::write(
+            &folder.join(report::FILE),
+            &report::sorting::Sources {
+                recording,
+                recording_path: &arguments.recording,
+                result: &result,
+                manifest: &manifest,
+                similarity: &similarity,
+                truth: truth.as_ref(),
+            },
+        )
+    });
+    if let Some(warning) = warning {
+        control.warn(warning);
+        manifest["warnings"] = json!(control.warnings());
+    }
+    output::write_manifest(folder, &manifest, &session.messages.log())?;
     session.commit(&arguments.output)?;
     Ok(manifest)
 }

@@ -13,6 +13,7 @@ mod imaging;
 mod info_devices_params;
 mod matching;
 mod movies;
+mod report;
 mod run;
 mod same_answer;
 mod same_imaging_answer;

@@ -1,0 +1,83 @@
+//! `report.html`: a result to look at, one self-contained file in the output folder.
+//!
+//! - [`page`]: the file: skeleton, scripts, blocks of data;
+//! - [`rows`]: packed numbers;
+//! - [`sorting`], [`sorting_units`]: what the page of a sort shows;
+//! - [`imaging`], [`imaging_cells`]: what the page of a movie shows;
+//! - [`correlograms`]: counts of lags and intervals;
+//! - [`metric_guide`]: ranges and meanings of metrics.
+//!
+//! What is embedded is bounded, whatever the length of the recording: spikes on maps and traces of cells are samples or
+//! extremes, and say so. A report is never the reason why a result is lost: what goes wrong here becomes a warning.
+
+mod correlograms;
+pub mod imaging;
+mod imaging_cells;
+mod metric_guide;
+mod page;
+mod rows;
+pub mod sorting;
+mod sorting_units;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use somata_engine::stream::Control;
+
+use crate::exit::{ExitCode, Failure, Outcome};
+
+/// Name of the file in the output folder.
+pub const FILE: &str = "report.html";
+
+/// Makes a report; what goes wrong is told in words, since the result is worth more than its picture.
+pub fn attempt(make: impl FnOnce() -> Outcome) -> Option<String> {
+    let outcome = catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| {
+        Err(Failure::new(
+            ExitCode::Unexpected,
+            "its program stopped unexpectedly",
+        ))
+    });
+    let failure = outcome.err()?;
+    Some(format!(
+        "the report could not be written: {}",
+        failure.message
+    ))
+}
+
+/// Scores against the truth, or a warning: a result is complete without them.
+pub fn or_warn<T>(scores: Outcome<T>, control: &Control) -> Option<T> {
+    scores
+        .map_err(|failure| {
+            control.warn(format!(
+                "the result could not be scored against the truth: {}",
+                failure.message
+            ));
+        })
+        .ok()
+}
+
+/// The last part of a path, for titles.
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_wrong_in_a_report_is_a_warning() {
+        assert_eq!(attempt(|| Ok(())), None);
+        let failed = attempt(|| Err(Failure::new(ExitCode::Output, "the disk is full")));
+        assert_eq!(
+            failed.unwrap(),
+            "the report could not be written: the disk is full"
+        );
+        assert!(attempt(|| panic!("a bug")).unwrap().contains("unexpectedly"));
+    }
+}
