@@ -80,17 +80,7 @@ pub fn write(path: &Path, sources: &Sources<'_>) -> Outcome {
 /// Pictures, motion and fit of a plane.
 fn describe_plane(info: &MovieInfo, plane: &PlaneResult, n_planes: usize) -> Outcome<Value> {
     let registered = &plane.registered;
-    let factor = shrinking(info.n_pixels(), 3 * n_planes);
-    let picture = |image: &[f32]| -> Outcome<String> {
-        let [height, width, small] = [
-            info.height / factor.min(info.height),
-            info.width / factor.min(info.width),
-            factor,
-        ];
-        let image = shrunk(image, info.width, [height, width], small);
-        let png = encode_picture(height, width, &image)?;
-        Ok(format!("data:image/png;base64,{}", base64(&png)))
-    };
+    let picture = |image: &[f32]| picture(image, [info.height, info.width], 3 * n_planes);
     let largest: Vec<f32> = plane.summary.largest.iter().map(|v| v.max(0.0)).collect();
     let covered = registered
         .measured
@@ -116,6 +106,18 @@ fn describe_plane(info: &MovieInfo, plane: &PlaneResult, n_planes: usize) -> Out
         "motion": motion(info, plane),
         "correlation_histogram": correlation_histogram(&registered.correlation),
     }))
+}
+
+/// A picture of an image as an address that holds it, smaller where `n_images` of them would be too many pixels.
+///
+/// # Errors
+/// When the image is empty.
+pub fn picture(image: &[f32], [height, width]: [usize; 2], n_images: usize) -> Outcome<String> {
+    // A field may be narrow: it keeps a pixel each way.
+    let factor = shrinking(height * width, n_images).min(height.min(width).max(1));
+    let size = [height / factor, width / factor];
+    let png = encode_picture(size[0], size[1], &shrunk(image, width, size, factor))?;
+    Ok(format!("data:image/png;base64,{}", base64(&png)))
 }
 
 /// By which whole factor `n_images` images of `n_pixels` pixels are made smaller.

@@ -11,7 +11,7 @@ use somata_engine::{
         deconvolution::{Derived, derived_place},
         extraction::{Extracted, place},
         imager::PlaneResult,
-        rois::{Origin, Roi},
+        rois::Origin,
         trace_file::TraceReader,
     },
     movie::MovieInfo,
@@ -182,7 +182,7 @@ impl<'a> Cells<'a> {
             // How bright the surround is against the cell, above a pixel without light.
             "neuropil_ratio": (mean(&neuropil) - offset) / (mean(&raw) - offset),
             "neuropil_correlation": correlation(&raw, &neuropil),
-            "runs": runs(roi, self.width),
+            "runs": runs(&roi.body, self.width),
             "dff_range": dff_range,
             "light_range": light_range,
             "trace_range": trace_range,
@@ -205,7 +205,7 @@ fn bin(k: usize, n_bins: usize, n_frames: usize) -> std::ops::Range<usize> {
 }
 
 /// An extreme of each bin. There are at least as many frames as bins.
-fn binned(row: &[f32], n_bins: usize, better: fn(f32, f32) -> f32) -> Vec<f32> {
+pub fn binned(row: &[f32], n_bins: usize, better: fn(f32, f32) -> f32) -> Vec<f32> {
     (0..n_bins)
         .map(|k| row[bin(k, n_bins, row.len())].iter().copied().reduce(better).unwrap_or(0.0))
         .collect()
@@ -221,7 +221,7 @@ fn mean(row: &[f32]) -> f64 {
 }
 
 /// Least and largest finite value of some rows.
-fn range<const N: usize>(rows: [&[f32]; N]) -> [f64; 2] {
+pub fn range<const N: usize>(rows: [&[f32]; N]) -> [f64; 2] {
     let finite = || rows.iter().flat_map(|row| row.iter()).copied().filter(|v| v.is_finite());
     let low = finite().fold(f32::INFINITY, f32::min);
     let high = finite().fold(f32::NEG_INFINITY, f32::max);
@@ -229,7 +229,7 @@ fn range<const N: usize>(rows: [&[f32]; N]) -> [f64; 2] {
 }
 
 /// Pearson's correlation; NaN where a row is constant.
-fn correlation(a: &[f32], b: &[f32]) -> f64 {
+pub fn correlation(a: &[f32], b: &[f32]) -> f64 {
     let (mean_a, mean_b) = (mean(a), mean(b));
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
     for (&x, &y) in a.iter().zip(b) {
@@ -256,10 +256,10 @@ fn busiest(spikes: &[f32], length: usize) -> usize {
 }
 
 /// The body row by row: y, first x, number of pixels, and again.
-fn runs(roi: &Roi, width: usize) -> Vec<usize> {
+pub fn runs(body: &[u32], width: usize) -> Vec<usize> {
     let mut runs: Vec<usize> = Vec::new();
     let mut next = None;
-    for &pixel in &roi.body {
+    for &pixel in body {
         let pixel = pixel as usize;
         if next == Some(pixel) && !pixel.is_multiple_of(width) {
             *runs.last_mut().expect("a run was begun") += 1;
@@ -303,9 +303,8 @@ mod tests {
 
     #[test]
     fn a_body_is_told_row_by_row() {
-        let body = vec![3, 4, 9, 10, 12];
-        let roi = Roi::proposal(body, 1.0, Origin::Network);
+        let body = [3, 4, 9, 10, 12];
         // Five columns: pixel 4 ends the first row, 9 the second, 10 begins the third.
-        assert_eq!(runs(&roi, 5), [0, 3, 2, 1, 4, 1, 2, 0, 1, 2, 2, 1]);
+        assert_eq!(runs(&body, 5), [0, 3, 2, 1, 4, 1, 2, 0, 1, 2, 2, 1]);
     }
 }

@@ -4,6 +4,7 @@
 //! - [`rows`]: packed numbers;
 //! - [`sorting`], [`sorting_units`]: what the page of a sort shows;
 //! - [`imaging`], [`imaging_cells`]: what the page of a movie shows;
+//! - [`two_sortings`], [`two_movies`]: what the pages of `somata compare` show;
 //! - [`correlograms`]: counts of lags and intervals;
 //! - [`metric_guide`]: ranges and meanings of metrics.
 //!
@@ -18,6 +19,8 @@ mod page;
 mod rows;
 pub mod sorting;
 mod sorting_units;
+pub mod two_movies;
+pub mod two_sortings;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -35,6 +35,10 @@ pub enum Kind {
     Sorting,
     /// The result of a movie.
     Imaging,
+    /// Two sortings of one recording.
+    TwoSortings,
+    /// Two results of one field.
+    TwoMovies,
 }
 
 impl Kind {
@@ -46,9 +50,15 @@ impl Kind {
                 include_str!("assets/sorting.js"),
             ],
             Kind::Imaging => &[
+                include_str!("assets/outline.js"),
                 include_str!("assets/imaging_field.js"),
                 include_str!("assets/imaging_cell.js"),
                 include_str!("assets/imaging.js"),
+            ],
+            Kind::TwoSortings => &[include_str!("assets/two_sortings.js")],
+            Kind::TwoMovies => &[
+                include_str!("assets/outline.js"),
+                include_str!("assets/two_movies.js"),
             ],
         }
     }
@@ -207,7 +217,8 @@ mod tests {
 
     #[test]
     fn pages_point_nowhere() {
-        let own = [Kind::Sorting, Kind::Imaging].map(Kind::scripts).concat();
+        let kinds = [Kind::Sorting, Kind::Imaging, Kind::TwoSortings, Kind::TwoMovies];
+        let own = kinds.map(Kind::scripts).concat();
         for text in SHARED.iter().chain(&own).chain([&SKELETON, &STYLE]) {
             for forbidden in [
                 "http:", "https:", "//www", "import ", "fetch(", "XMLHttpRequest", "innerHTML",

@@ -181,9 +181,6 @@ class CellPanel {
   }
 }
 
-const padded = ([low, high]) => (high > low ? [low - (high - low) * .05, high + (high - low) * .05] : [low - .5, low + .5]);
-const swatch = (colour, name) => h('span', {}, h('i', { style: { background: `var(--${colour})` } }), name);
-
 const MEASURES = [
   ['probability', 'probability of being a cell', '', 'From shape, activity and what the network sees. From 0.5 on it counts as a cell.'],
   ['network_probability', "network's probability", '', 'Mean over the mask, of the summary images alone.'],

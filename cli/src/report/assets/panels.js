@@ -70,6 +70,16 @@ function checkOf(name, value, change) {
   return h('label', {}, h('input', { type: 'checkbox', checked: value, onchange: (event) => change(event.currentTarget.checked) }), name);
 }
 
+/** A domain with some room at both ends. */
+const padded = ([low, high]) => (high > low ? [low - (high - low) * .05, high + (high - low) * .05] : [low - .5, low + .5]);
+/** A colour of a legend. */
+const swatch = (colour, name) => h('span', {}, h('i', { style: { background: `var(--${colour})` } }), name);
+/** Shades where a neuron cannot fire again. */
+function refractory(plot, from, to) {
+  plot.context.fillStyle = ink('poor-soft');
+  plot.context.fillRect(plot.X(from), plot.area.top, plot.X(to) - plot.X(from), plot.area.height);
+}
+
 /** Whether a value lies in a range `[least, most]` of which either may be missing. */
 function within(value, [least, most]) {
   return (least === null || value >= least) && (most === null || value <= most);

@@ -73,7 +73,7 @@ class Plot {
     this.canvas.style.height = `${this.height}px`;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, this.height);
-    const axis = (of) => (typeof of === 'function' ? of() : of);
+    const axis = (of) => (typeof of === 'function' ? of(this) : of);
     this.x = axis(options.x) || { domain: [0, 1], ticks: [] };
     this.y = axis(options.y) || { domain: [0, 1], ticks: [] };
     const bare = (a) => a.ticks && a.ticks.length === 0 && !a.label;

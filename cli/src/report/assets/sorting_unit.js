@@ -224,12 +224,6 @@ class UnitPanel {
   }
 }
 
-/** Shades where a neuron cannot fire again. */
-function refractory(plot, from, to) {
-  plot.context.fillStyle = ink('poor-soft');
-  plot.context.fillRect(plot.X(from), plot.area.top, plot.X(to) - plot.X(from), plot.area.height);
-}
-
 function labelBadge(label) {
   return h('span', { class: `badge ${label === 'good' ? 'good' : label === 'mua' ? 'fair' : 'poor'}` }, label);
 }
