@@ -243,6 +243,8 @@ fn units(page: &mut Blocks<'_>, sources: &Sources<'_>) -> Outcome {
     });
     page.rows("unit-rows", &units.layout(), rows)?;
     page.list("units", &summaries)?;
+    let (layout, row) = units.rates();
+    page.rows("rates", &layout, [Ok(row)])?;
     page.json("unit-about", &units.about())?;
     let alike = pairs(sources.similarity, sources.result.units.len());
     let mut described = Vec::with_capacity(alike.len());

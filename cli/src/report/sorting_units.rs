@@ -43,6 +43,10 @@ pub struct Units<'a> {
     start: Vec<usize>,
     n_amplitudes: usize,
     n_rate_bins: usize,
+    /// Spikes in each time bin, `[unit, bin]`.
+    counts: Vec<u32>,
+    /// The most of a bin of each unit.
+    largest_counts: Vec<u32>,
     n_channels: usize,
 }
 
@@ -70,6 +74,17 @@ impl<'a> Units<'a> {
             order[next[unit as usize]] = spike as u32;
             next[unit as usize] += 1;
         }
+        let n_rate_bins = ((duration_s / MIN_RATE_BIN_S) as usize).clamp(1, MAX_RATE_BINS);
+        let mut counts = vec![0u32; n_units * n_rate_bins];
+        let bin_samples = duration_s * sampling_frequency_hz / n_rate_bins as f64;
+        for (&sample, &unit) in result.spike_samples.iter().zip(&result.spike_units) {
+            let bin = ((sample as f64 / bin_samples) as usize).min(n_rate_bins - 1);
+            counts[unit as usize * n_rate_bins + bin] += 1;
+        }
+        let largest_counts = counts
+            .chunks_exact(n_rate_bins)
+            .map(|counts| counts.iter().copied().max().unwrap_or(0))
+            .collect();
         Self {
             result,
             fs: sampling_frequency_hz,
@@ -77,7 +92,9 @@ impl<'a> Units<'a> {
             order,
             start,
             n_amplitudes: (MAX_AMPLITUDES / n_units.max(1)).clamp(1, MAX_AMPLITUDES_OF_UNIT),
-            n_rate_bins: ((duration_s / MIN_RATE_BIN_S) as usize).clamp(1, MAX_RATE_BINS),
+            n_rate_bins,
+            counts,
+            largest_counts,
             n_channels: result.channels.len().min(WAVEFORM_CHANNELS),
         }
     }
@@ -94,6 +111,27 @@ impl<'a> Units<'a> {
             .collect()
     }
 
+    fn rate_bin_s(&self) -> f64 {
+        self.duration_s / self.n_rate_bins as f64
+    }
+
+    /// Firing rates of all units over time, `[unit, bin]`, each relative to its own largest: one row, since a picture shows all of them.
+    pub fn rates(&self) -> (Layout, Row) {
+        let relative = self
+            .counts
+            .chunks_exact(self.n_rate_bins)
+            .zip(&self.largest_counts)
+            .flat_map(|(counts, &most)| {
+                counts
+                    .iter()
+                    .map(move |&count| to_u8(f64::from(count), 0.0, f64::from(most)))
+            });
+        (
+            Layout::default().with::<u8>("rate", self.counts.len()),
+            Row::default().with("rate", relative),
+        )
+    }
+
     /// Packed numbers of a unit.
     pub fn layout(&self) -> Layout {
         Layout::default()
@@ -103,7 +141,6 @@ impl<'a> Units<'a> {
             .with::<u32>("amplitude_histogram", AMPLITUDE_BINS)
             .with::<u16>("amplitude_time", self.n_amplitudes)
             .with::<u16>("amplitude", self.n_amplitudes)
-            .with::<u8>("rate", self.n_rate_bins)
     }
 
     /// Scales that all units share.
@@ -114,7 +151,7 @@ impl<'a> Units<'a> {
             "cross_bin_ms": CROSS_BIN_MS,
             "first_decade": FIRST_DECADE,
             "bins_per_decade": BINS_PER_DECADE,
-            "rate_bin_s": self.duration_s / self.n_rate_bins as f64,
+            "rate_bin_s": self.rate_bin_s(),
         })
     }
 
@@ -146,13 +183,6 @@ impl<'a> Units<'a> {
         let shown: Vec<usize> = (0..train.len())
             .step_by(train.len().div_ceil(self.n_amplitudes).max(1))
             .collect();
-        let bin_s = self.duration_s / self.n_rate_bins as f64;
-        let mut counts = vec![0u32; self.n_rate_bins];
-        for &sample in &train {
-            let bin = (sample as f64 / self.fs / bin_s) as usize;
-            counts[bin.min(self.n_rate_bins - 1)] += 1;
-        }
-        let most = f64::from(counts.iter().copied().max().unwrap_or(0));
         let row = Row::default()
             .with(
                 "waveform",
@@ -170,10 +200,6 @@ impl<'a> Units<'a> {
             .with(
                 "amplitude",
                 shown.iter().map(|&k| to_u16(amplitudes[k], 0.0, largest)),
-            )
-            .with(
-                "rate",
-                counts.iter().map(|&count| to_u8(f64::from(count), 0.0, most)),
             );
         let mut summary = Map::new();
         let mut say = |name: &str, value: Value| summary.insert(name.into(), value);
@@ -195,7 +221,8 @@ impl<'a> Units<'a> {
         say("largest_amplitude", json!(largest));
         say("n_amplitudes", json!(shown.len()));
         say("auto_references", json!(auto.n_references));
-        say("largest_rate_hz", json!(most / bin_s));
+        let largest_rate_hz = f64::from(self.largest_counts[id]) / self.rate_bin_s();
+        say("largest_rate_hz", json!(largest_rate_hz));
         (Value::Object(summary), row)
     }
 

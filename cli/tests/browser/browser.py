@@ -133,8 +133,11 @@ class Browser:
         return answer["result"].get("value")
 
     def settle(self):
-        """Waits until what was asked for is drawn: two frames."""
-        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))")
+        """Waits until what was asked for is drawn: two frames, and then what is out of view."""
+        self.run(
+            "new Promise((done) => { const look = () => (document.documentElement.dataset.drawn === 'false' ? setTimeout(look, 10) : done(0));"
+            " requestAnimationFrame(() => requestAnimationFrame(look)); })"
+        )
 
     def click(self, x, y, shift=False):
         """Clicks at a place of the window."""

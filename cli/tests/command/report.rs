@@ -313,3 +313,69 @@ fn contacts_of_another_shape_are_drawn_as_they_are() {
     let range = report.json("drift-about")["depth_um"].clone();
     assert_eq!(range, value!([-60.0, 60.0]));
 }
+
+#[test]
+fn two_sortings_have_a_page_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    run(&mut sort(&recording, &first)).succeeds();
+    run(sort(&recording, &second).args(["--set", "matching.sweeps=1"])).succeeds();
+    let page = folder.path().join("both.html");
+    let compare = |more: &[&std::ffi::OsStr]| {
+        run(somata().arg("compare").arg(&first).arg(&second).args(more)).succeeds().stdout
+    };
+    let printed = compare(&["--report".as_ref(), page.as_os_str()]);
+    assert_eq!(printed, compare(&[]), "what is printed is the same");
+    let expected = json(&compare(&["--json".as_ref()]));
+    let report = Report { html: std::fs::read_to_string(&page).unwrap() };
+    report.is_whole_and_closed();
+    let pairs = report.json("pairs");
+    let pairs = pairs.as_array().unwrap();
+    let paired: Vec<&Value> = pairs.iter().filter(|pair| pair["paired"] == true).collect();
+    assert_eq!(paired.len(), expected["pairs"].as_array().unwrap().len());
+    assert!(!paired.is_empty());
+    for (k, (pair, wanted)) in paired.iter().zip(expected["pairs"].as_array().unwrap()).enumerate() {
+        assert_eq!(pair["agreement"], wanted["agreement"]);
+        assert_eq!(pair["n_matches"], wanted["n_matches"]);
+        // Matching spikes are within 0.4 ms, so they are in the middle bin of 1 ms.
+        let cross = report.packed("cross-rows", k, "cross");
+        assert!(cross[50] >= wanted["n_matches"].as_f64().unwrap());
+    }
+    let only = |name: &str| pairs.iter().filter(|pair| pair["only"] == name).count();
+    assert_eq!(only("first"), expected["only_first"].as_array().unwrap().len());
+    assert_eq!(only("second"), expected["only_second"].as_array().unwrap().len());
+    assert_eq!(report.json("first")["positions"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn two_movies_have_a_page_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = small(folder.path());
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    run(&mut image(&movie, &first)).succeeds();
+    run(&mut image(&movie, &second)).succeeds();
+    let page = folder.path().join("both.html");
+    run(somata().arg("compare").arg(&first).arg(&second).arg("--report").arg(&page)).succeeds();
+    let report = Report { html: std::fs::read_to_string(&page).unwrap() };
+    report.is_whole_and_closed();
+    let n = manifest(&first)["n_cells"].as_u64().unwrap() as usize;
+    let pairs = report.json("pairs");
+    assert_eq!(pairs.as_array().unwrap().len(), n, "the same result twice");
+    for pair in pairs.as_array().unwrap() {
+        assert_eq!(pair["first"], pair["second"]);
+        assert_eq!(pair["iou"], 1.0);
+        assert!(pair["trace_r"].as_f64() > Some(0.999_999), "{pair}");
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_an_error_of_compare() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let out = folder.path().join("out");
+    run(&mut sort(&recording, &out)).succeeds();
+    let page = folder.path().join("nowhere/both.html");
+    run(somata().arg("compare").arg(&out).arg(&out).arg("--report").arg(&page)).fails(4, &["both.html"], &[""]);
+    assert!(!page.exists());
+}

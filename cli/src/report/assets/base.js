@@ -54,14 +54,21 @@ class Rows {
 
 // Numbers ------------------------------------------------------------------------------------------------------------
 
+// Making a formatter takes far longer than using one.
+const formatters = new Map();
+function format(value, least, most) {
+  const key = least * 10 + most;
+  if (!formatters.has(key)) formatters.set(key, new Intl.NumberFormat('en-US', { minimumFractionDigits: least, maximumFractionDigits: most }));
+  return formatters.get(key).format(value);
+}
 /** A number with about `digits` digits that count, thousands divided; a dash for what is not defined. */
 function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
-  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Number.isInteger(value)) return format(value, 0, 0);
   const size = Math.abs(value);
   if (size >= 1e7 || (size < 1e-4 && size > 0)) return value.toExponential(2);
   const places = Math.max(0, Math.min(6, digits - 1 - Math.floor(Math.log10(size || 1))));
-  return value.toLocaleString('en-US', { maximumFractionDigits: places, minimumFractionDigits: Math.min(places, 2) });
+  return format(value, Math.min(places, 2), places);
 }
 function fixed(value, places) {
   return value === null || value === undefined || !Number.isFinite(value) ? '–' : value.toFixed(places);
@@ -98,20 +105,20 @@ function ink(name) {
 }
 const isDark = () => document.documentElement.dataset.theme === 'dark';
 
-// Dark blue to yellow, of equal steps in lightness, for those who see colours differently as well.
-const RAMP = [[38, 20, 84], [52, 60, 133], [41, 104, 142], [31, 144, 139], [66, 182, 112], [150, 211, 59], [244, 228, 55]];
+// From what is near the paper to what stands out on it, in even steps of lightness, for those who see colours differently as well.
+const RAMP_ON_LIGHT = [[203, 215, 226], [146, 190, 208], [78, 154, 180], [33, 111, 150], [36, 69, 126], [61, 34, 103], [124, 18, 82]];
 const RAMP_ON_DARK = [[62, 46, 128], [58, 84, 160], [41, 122, 165], [34, 160, 152], [78, 194, 118], [164, 218, 66], [250, 234, 72]];
 
 /** The colour of a share from 0 to 1, as red, green, blue. */
-function rampColour(share) {
-  const ramp = isDark() ? RAMP_ON_DARK : RAMP;
+function rampColour(share, onDark = isDark()) {
+  const ramp = onDark ? RAMP_ON_DARK : RAMP_ON_LIGHT;
   const at = clamp(Number.isFinite(share) ? share : 0, 0, 1) * (ramp.length - 1);
   const k = Math.min(ramp.length - 2, Math.floor(at));
   return ramp[k].map((from, c) => Math.round(from + (ramp[k + 1][c] - from) * (at - k)));
 }
-const ramp = (share) => `rgb(${rampColour(share).join(',')})`;
-function rampBar() {
-  const stops = [0, .17, .33, .5, .67, .83, 1].map((share) => `${ramp(share)} ${share * 100}%`);
+const ramp = (share, onDark) => `rgb(${rampColour(share, onDark).join(',')})`;
+function rampBar(onDark) {
+  const stops = [0, .17, .33, .5, .67, .83, 1].map((share) => `${ramp(share, onDark)} ${share * 100}%`);
   return h('span', { class: 'ramp', style: { background: `linear-gradient(90deg, ${stops.join(',')})` } });
 }
 /** A colour of its own for each number; neighbours are far apart. */
@@ -167,7 +174,8 @@ systemIsDark.addEventListener('change', () => wish || applyTheme(systemIsDark.ma
 let beforePrint = null;
 window.addEventListener('beforeprint', () => {
   beforePrint = document.documentElement.dataset.theme;
-  applyTheme('light');
+  document.documentElement.dataset.theme = 'light';
+  tell('theme', 'print');
   tell('print', true);
 });
 window.addEventListener('afterprint', () => {

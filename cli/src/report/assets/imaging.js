@@ -70,7 +70,6 @@
       const xs = Array.from({ length: n }, (_, bin) => (bin + .5) * motion.bin_s);
       const end = movie.duration_s;
       const box = card(whole, planes.length > 1 ? `Plane ${k}` : null);
-      box.style.marginBottom = '14px';
       const two = grid(box, 'two');
       const curves = (parent, title, list, label, extra = {}) => {
         const place = h('div');

@@ -58,12 +58,12 @@ class Field {
   legend() {
     const [key, name, range] = CELL_COLOURS.find(([own]) => own === this.state.colour);
     this.range = range || extent(this.cells.map((c) => c[key]).filter((v) => v !== null && Number.isFinite(v)));
-    this.key.replaceChildren(...(key === 'own' ? [] : [number(this.range[0]), rampBar(), `${number(this.range[1])} (${name})`]));
+    this.key.replaceChildren(...(key === 'own' ? [] : [number(this.range[0]), rampBar(true), `${number(this.range[1])} (${name})`]));
   }
   colourOf(cell) {
     if (this.state.colour === 'own') return ownColourOnDark(cell.cell);
     const [low, high] = this.range;
-    return ramp((cell[this.state.colour] - low) / (high - low || 1));
+    return ramp((cell[this.state.colour] - low) / (high - low || 1), true);
   }
 
   picture(plane, name) {

@@ -136,7 +136,7 @@ function provenance(manifest) {
     draw: (plot) => stages.forEach((stage, k) => {
       plot.context.fillStyle = stage.resumed ? ink('faint') : ink('bar');
       plot.context.fillRect(plot.X(0), plot.Y(k + .18), Math.max(1, plot.X(stage.seconds) - plot.X(0)), plot.Y(k + .82) - plot.Y(k + .18));
-      plot.context.fillStyle = ink('soft');
+      plot.context.fillStyle = ink('ink');
       plot.context.textAlign = stage.seconds > most * .8 ? 'right' : 'left';
       plot.context.textBaseline = 'middle';
       plot.context.fillText(stage.resumed ? 'from an earlier run' : `${number(stage.seconds)} s`, plot.X(stage.seconds) + (stage.seconds > most * .8 ? -6 : 6), plot.Y(k + .5));

@@ -14,13 +14,35 @@ function ticksOf([low, high], count) {
 function tickText(value) {
   const size = Math.abs(value);
   if (size >= 1e6 || (size > 0 && size < 1e-3)) return value.toExponential(0);
-  return value.toLocaleString('en-US', { maximumFractionDigits: 3 });
+  return format(value, 0, 3);
 }
 
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
 
 /** The plot of each canvas that has one. */
 const plots = new WeakMap();
+
+/** Drawings that are not in view yet: one after the other when there is time, so that the page answers at once. */
+const waiting = new Set();
+let isWorking = false;
+const whenIdle = window.requestIdleCallback ? (work) => window.requestIdleCallback(work, { timeout: 200 }) : (work) => setTimeout(work, 5);
+function drawLater(plot) {
+  waiting.add(plot);
+  document.documentElement.dataset.drawn = 'false';
+  if (isWorking) return;
+  isWorking = true;
+  const next = () => {
+    const [plot] = waiting;
+    if (plot) {
+      waiting.delete(plot);
+      plot.draw();
+    }
+    isWorking = waiting.size > 0;
+    if (isWorking) whenIdle(next);
+    else document.documentElement.dataset.drawn = 'true';
+  };
+  whenIdle(next);
+}
 
 /**
  * A plot. Options: `height` (px, or a function of the width), `label` (what it shows, for readers of the page), `margin`,
@@ -38,10 +60,13 @@ class Plot {
     plots.set(this.canvas, this);
     this.width = 0;
     this.queued = false;
+    // The place of the drawing before it is made, so that nothing moves afterwards.
+    this.canvas.style.height = `${typeof options.height === 'function' ? options.height(600) : options.height}px`;
     new ResizeObserver(() => {
-      if (this.box.clientWidth !== this.width) this.draw();
+      if (this.box.clientWidth !== this.width) this.whenSeen();
     }).observe(this.box);
-    this.forget = on('theme', () => this.draw());
+    // Paper shows everything at once.
+    this.forget = on('theme', (theme) => (theme === 'print' ? this.draw() : this.whenSeen()));
     if (options.hover) {
       this.canvas.addEventListener('mousemove', (event) => this.showTip(event));
       this.canvas.addEventListener('mouseleave', () => { this.tip.hidden = true; });
@@ -57,8 +82,15 @@ class Plot {
     this.queued = true;
     requestAnimationFrame(() => {
       this.queued = false;
-      this.draw();
+      this.whenSeen();
     });
+  }
+
+  /** Draws now what is in view, and later what is not. */
+  whenSeen() {
+    const { top, bottom } = this.box.getBoundingClientRect();
+    if (bottom >= -50 && top <= window.innerHeight + 50) this.draw();
+    else drawLater(this);
   }
 
   draw() {

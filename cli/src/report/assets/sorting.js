@@ -25,12 +25,10 @@
   probeMap(card(maps, 'Probe'), recording, units);
   driftMap(card(maps, 'Drift map'), recording, motion);
 
-  const rowsOfUnits = section('units', 'Units', 'Units', units.length ? 'A click on a row shows the unit beside the table; arrow keys go through it. The filter takes words and comparisons, for example: good snr>5 n_spikes>=500.' : 'No units were found.');
-  let panel = null;
+  const rowsOfUnits = section('units', 'Units', 'Units', units.length ? 'A click on a row shows the unit below the table; the arrow keys go through it. The filter takes words and comparisons, for example: good snr>5 n_spikes>=500.' : 'No units were found.');
   if (units.length) {
-    const both = grid(rowsOfUnits, 'table-and-unit');
-    const left = card(both);
-    panel = new UnitPanel(both, recording, units, guide);
+    const left = card(rowsOfUnits);
+    new UnitPanel(rowsOfUnits, recording, units, guide);
     const nShanks = new Set(units.map((u) => u.shank)).size;
     const metric = (key, title) => {
       const about = guide.find((entry) => entry.name === key);
@@ -53,12 +51,12 @@
       { key: 'y_um', title: 'depth', about: 'y of the unit, µm', value: (u) => u.y_um, show: (u) => number(Math.round(u.y_um)) },
       ...(nShanks > 1 ? [{ key: 'shank', title: 'shank', value: (u) => u.shank }] : []),
       { key: 'main_channel', title: 'channel', about: 'channel of the recording on which it is largest', value: (u) => u.main_channel },
-      ...[...shown, ...more].map((key) => metric(key, titles[key] || key)),
+      ...[...shown, ...more].map((key) => metric(key, titles[key] || (guide.find((entry) => entry.name === key) || { title: key }).title)),
     ], units, {
-      id: (u) => u.unit_id, height: 760, noun: 'units', chosen: choose, example: 'filter, for example: good snr>5',
+      id: (u) => u.unit_id, height: 322, noun: 'units', chosen: choose, example: 'filter, for example: good snr>5',
       presets: [['all', ''], ['good', 'label=good'], ['multi-unit', 'label=mua']],
     });
-    activity(section('activity', 'Activity', 'Activity', 'Units in order of depth, the deepest y at the top. A click chooses the unit of a row.'), recording, units, panel.rows);
+    activity(section('activity', 'Activity', 'Activity', 'Units in order of depth, the deepest y at the top. A click chooses the unit of a row.'), recording, units);
 
     const spread = section('quality', 'How the units are', 'Quality', 'How metrics are spread over all units. Dashed: where the usual range of an isolated unit ends.');
     const many = grid(spread, 'cards');
@@ -94,7 +92,6 @@
       error ? [`${number(error.median_abs_um)} µm`, 'motion error', `median; ${number(error.rms_um)} µm rms`] : null,
     ]);
     const both = grid(part, 'two');
-    both.style.marginTop = '14px';
     const order = [...sorting.per_unit].sort((a, b) => b.accuracy - a.accuracy);
     new Plot(card(both, 'Accuracy of every true unit'), {
       label: 'accuracy of true units, best first', height: 240,

@@ -134,7 +134,7 @@ function driftMap(parent, recording, motion) {
   });
   on('chosen', () => map.redraw());
   parent.append(h('p', { class: 'small' }, [
-    about.n_shown < about.n_spikes ? `Every ${Math.ceil(about.n_spikes / about.n_shown)}th of ${number(about.n_spikes)} spikes. ` : `All ${number(about.n_spikes)} spikes. `,
+    about.n_shown < about.n_spikes ? `One of every ${Math.ceil(about.n_spikes / about.n_shown)} of ${number(about.n_spikes)} spikes. ` : `All ${number(about.n_spikes)} spikes. `,
     'Spikes of the chosen unit are orange. ',
     !motion ? 'No motion was estimated.' : motion.corrected ? 'Lines: estimated motion of the tissue at several depths.' : 'Lines: motion as estimated; there was too little evidence to correct it.',
     recording.pauses_s.length ? ' Dotted uprights: pauses of the recording.' : '',
@@ -142,7 +142,8 @@ function driftMap(parent, recording, motion) {
 }
 
 /** Who fired when: rates over the whole recording, and single spikes of a stretch. */
-function activity(parent, recording, units, rows) {
+function activity(parent, recording, units) {
+  const rates = new Rows('rates').row(0).rate;
   const aboutUnits = block('unit-about');
   const both = grid(parent, 'two');
   const order = [...units].sort((a, b) => a.y_um - b.y_um);
@@ -159,28 +160,40 @@ function activity(parent, recording, units, rows) {
   };
   const y = { domain: [0, Math.max(1, order.length)], label: 'units by depth', ticks: [] };
   const left = card(both, 'Firing rate over the recording');
+  const nBins = rates.length / Math.max(1, units.length);
+  const rateOf = (unit, bin) => rates[unit.unit_id * nBins + bin];
+  /** A pixel a bin and unit, to be enlarged; made again when the theme changes. */
+  let heatPicture = null;
+  on('theme', () => { heatPicture = null; });
+  const pictureOfRates = () => {
+    if (heatPicture) return heatPicture;
+    const canvas = h('canvas', { width: nBins, height: order.length });
+    const context = canvas.getContext('2d');
+    const image = context.createImageData(nBins, order.length);
+    const colours = Array.from({ length: 256 }, (_, value) => rampColour(value / 255));
+    order.forEach((unit, k) => {
+      for (let bin = 0; bin < nBins; bin++) {
+        const value = rateOf(unit, bin);
+        if (value) image.data.set([...colours[value], 255], 4 * ((order.length - 1 - k) * nBins + bin));
+      }
+    });
+    context.putImageData(image, 0, 0);
+    heatPicture = canvas;
+    return canvas;
+  };
   const heat = new Plot(left, {
     label: 'firing rate of every unit over time', height, margin: { left: 26 },
     x: { domain: [0, recording.duration_s], label: 'time, s' }, y,
     draw: (plot) => {
-      order.forEach((unit, k) => {
-        const { rate } = rows.row(unit.unit_id);
-        const { top, tall } = own(plot, k);
-        const wide = plot.area.width / rate.length;
-        rate.forEach((value, bin) => {
-          if (!value) return;
-          plot.context.fillStyle = ramp(value / 255);
-          plot.context.fillRect(plot.area.left + bin * wide, top, wide + .4, Math.max(.8, tall - (tall > 4 ? 1 : 0)));
-        });
-      });
+      plot.context.imageSmoothingEnabled = false;
+      plot.context.drawImage(pictureOfRates(), plot.area.left, plot.area.top, plot.area.width, plot.area.height);
       markChosen(plot);
     },
     hover: (plot, x, at) => {
       const unit = rowAt(at);
       if (!unit) return null;
-      const { rate } = rows.row(unit.unit_id);
-      const bin = clamp(Math.floor(x / aboutUnits.rate_bin_s), 0, rate.length - 1);
-      return `unit ${unit.unit_id}, ${number(x)} s: ${number((rate[bin] / 255) * unit.largest_rate_hz)} Hz`;
+      const bin = clamp(Math.floor(x / aboutUnits.rate_bin_s), 0, nBins - 1);
+      return `unit ${unit.unit_id}, ${number(x)} s: ${number((rateOf(unit, bin) / 255) * unit.largest_rate_hz)} Hz`;
     },
     click: (plot, x, at) => choose(rowAt(at)?.unit_id),
   });
@@ -203,23 +216,20 @@ function activity(parent, recording, units, rows) {
     x: () => ({ domain: [view.from, view.to], label: 'time, s (wheel: zoom; drag: move)' }), y,
     draw: (plot) => {
       const tall = own(plot, 0).tall;
-      for (let k = 0; k < spikes.time.length; k++) {
-        const at = spikes.time[k] + about.range_s[0];
-        if (at < view.from || at > view.to) continue;
-        const id = spikes.unit[k];
-        plot.context.fillStyle = id === chosen.id ? ink_.mark : ink_.raster;
-        plot.context.fillRect(plot.X(at) - .5, plot.Y(place.get(id) + 1) + tall * .1, 1.1, Math.max(1, tall * .8));
+      for (const isChosen of [false, true]) {
+        plot.context.fillStyle = ink(isChosen ? 'mark' : 'raster');
+        for (let k = 0; k < spikes.time.length; k++) {
+          const at = spikes.time[k] + about.range_s[0];
+          const id = spikes.unit[k];
+          if (at < view.from || at > view.to || (id === chosen.id) !== isChosen) continue;
+          plot.context.fillRect(plot.X(at) - .5, plot.Y(place.get(id) + 1) + tall * .1, 1.1, Math.max(1, tall * .8));
+        }
       }
       markChosen(plot);
     },
     hover: (plot, x, at) => (rowAt(at) ? `unit ${rowAt(at).unit_id}, ${fixed(x, 3)} s` : null),
     click: (plot, x, at) => !moved && choose(rowAt(at)?.unit_id),
   });
-  // Asked for once a drawing, not once a spike.
-  const ink_ = {};
-  const paints = () => { ink_.mark = ink('mark'); ink_.raster = ink('raster'); };
-  paints();
-  on('theme', () => { paints(); raster.redraw(); });
   let from = null, moved = false;
   const set = (left, span) => {
     const [low, high] = about.range_s;

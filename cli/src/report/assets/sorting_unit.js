@@ -8,18 +8,19 @@ class UnitPanel {
     this.why = h('p', { class: 'note', id: 'unit-why' });
     const box = card(parent, null, this.head, this.why);
     const top = grid(box, 'unit-top');
-    const left = h('div'), right = h('div');
-    top.append(left, right);
+    const [left, right, side] = [h('div'), h('div'), h('div')];
+    top.append(left, right, side);
     left.append(h('h3', {}, 'Waveform on its channels'));
     this.waveform = new Plot(left, this.waveformOptions());
     right.append(h('h3', {}, 'Autocorrelogram'));
     this.auto = new Plot(right, this.autoOptions());
     right.append(h('h3', {}, 'Intervals between spikes'));
     this.intervals = new Plot(right, this.intervalOptions());
+    side.append(h('h3', {}, 'Metrics'));
+    this.metrics = h('table', { class: 'metrics' });
+    side.append(this.metrics);
     box.append(h('h3', {}, 'Amplitude over time'));
     this.amplitudes = new Plot(box, this.amplitudeOptions());
-    this.metrics = h('table', { class: 'metrics' });
-    box.append(h('details', { open: true }, h('summary', {}, 'Metrics'), this.metrics));
     this.alike = h('div');
     box.append(this.alike);
     this.crosses = [];
@@ -44,7 +45,7 @@ class UnitPanel {
 
   waveformOptions() {
     return {
-      label: 'mean waveform on the channels where it is largest', height: 372,
+      label: 'mean waveform on the channels where it is largest', height: 420,
       x: { domain: [0, 1], ticks: [] }, y: { domain: [0, 1], ticks: [] },
       draw: (plot) => {
         if (!this.unit) return;
@@ -118,7 +119,7 @@ class UnitPanel {
       return [...[...auto].reverse(), ...auto].map((count) => count * to);
     };
     return {
-      label: 'autocorrelogram', height: 158,
+      label: 'autocorrelogram', height: 182,
       x: { domain: [-about.window_ms, about.window_ms], label: 'lag, ms' },
       y: () => ({ domain: [0, this.unit ? Math.max(1e-9, ...rates()) * 1.08 : 1], label: 'Hz' }),
       under: (plot) => refractory(plot, -1.5, 1.5),
@@ -140,7 +141,7 @@ class UnitPanel {
     const edges = Array.from({ length: n + 1 }, (_, k) => about.first_decade + k / about.bins_per_decade);
     const text = (decade) => ({ '-3': '1 ms', '-2': '10 ms', '-1': '0.1 s', 0: '1 s', 1: '10 s' }[decade] || '');
     return {
-      label: 'histogram of intervals between spikes', height: 158,
+      label: 'histogram of intervals between spikes', height: 182,
       x: { domain: [edges[0], edges[n]], ticks: [-3, -2, -1, 0, 1], text, label: 'interval' },
       y: () => ({ domain: [0, this.unit ? Math.max(1, ...this.row.intervals) * 1.08 : 1], label: 'spikes' }),
       under: (plot) => refractory(plot, edges[0], Math.log10(.0015)),
@@ -193,7 +194,7 @@ class UnitPanel {
       return;
     }
     this.alike.append(h('h3', {}, 'Units that look alike: when they fire around this one'));
-    const place = grid(this.alike, 'two');
+    const place = grid(this.alike, 'alike');
     for (const pair of near) {
       const other = pair.first === id ? pair.second : pair.first;
       const counts = [...this.pairRows.row(pair.k).cross];
@@ -239,10 +240,9 @@ function metricRows(unit, guide) {
     const value = metricOf(unit, name);
     const judged = verdict(value, about);
     return h('tr', {},
-      h('td', {}, about ? about.title : name),
+      h('td', { title: about ? about.meaning : null }, about ? about.title : name),
       h('td', { class: 'number' }, `${number(value)}${about && about.unit && value !== null ? ` ${about.unit === 'noise deviations' ? 'σ' : about.unit}` : ''}`),
       h('td', {}, judged ? h('span', { class: `badge ${judged}` }, judged) : ''),
-      h('td', { class: 'range' }, about ? rangeText(about.good) : ''),
-      h('td', { class: 'meaning' }, about ? about.meaning : ''));
+      h('td', { class: 'range' }, about ? rangeText(about.good) : ''));
   });
 }
