@@ -270,7 +270,10 @@ pub fn image_to(
     };
     let folder = session.output.path();
     output::write(folder, &made)?;
-    let truth = arguments.truth.as_ref().map(|truth| score_planes(folder, truth, false));
+    let truth = arguments
+        .truth
+        .as_ref()
+        .map(|truth| score_planes(folder, truth, false));
     let truth = truth.and_then(|scores| report::or_warn(scores, control));
     let mut manifest = output::manifest(
         &made,

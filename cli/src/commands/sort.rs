@@ -149,7 +149,10 @@ pub fn sort_to(
         .line(&summary(&result, recording.info().duration_s(), seconds));
     let folder = session.output.path();
     let similarity = output::write(folder, recording, &result)?;
-    let truth = arguments.truth.as_ref().map(|truth| score(folder, truth, false));
+    let truth = arguments
+        .truth
+        .as_ref()
+        .map(|truth| score(folder, truth, false));
     let truth = truth.and_then(|scores| report::or_warn(scores, control));
     let mut manifest = output::manifest(
         recording,

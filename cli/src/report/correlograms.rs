@@ -127,10 +127,22 @@ mod tests {
         let mut back = cross_correlogram(&b, &a, FS).counts;
         back.reverse();
         // A lag on the border of two bins belongs to the later one both ways.
-        let differ: i64 = there.iter().zip(&back).map(|(x, y)| i64::from(x.abs_diff(*y))).sum();
-        let on_border = a.iter().flat_map(|a| b.iter().map(move |b| b - a)).filter(|lag| lag.rem_euclid(10) == 5).count();
+        let differ: i64 = there
+            .iter()
+            .zip(&back)
+            .map(|(x, y)| i64::from(x.abs_diff(*y)))
+            .sum();
+        let on_border = a
+            .iter()
+            .flat_map(|a| b.iter().map(move |b| b - a))
+            .filter(|lag| lag.rem_euclid(10) == 5)
+            .count();
         assert!(differ <= 2 * on_border as i64);
-        let all = a.iter().flat_map(|a| b.iter().map(move |b| b - a)).filter(|lag| (-505..505).contains(lag)).count();
+        let all = a
+            .iter()
+            .flat_map(|a| b.iter().map(move |b| b - a))
+            .filter(|lag| (-505..505).contains(lag))
+            .count();
         assert_eq!(there.iter().sum::<u32>() as usize, all);
     }
 

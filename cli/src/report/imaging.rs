@@ -8,7 +8,7 @@ use somata_engine::{
     imaging::imager::PlaneResult,
     movie::{Movie, MovieInfo},
 };
-use somata_io::imaging_output::picture::encode_picture;
+use somata_io::{IoError, imaging_output::picture::write_picture};
 use somata_validation::score::movie::MovieScore;
 
 use super::{
@@ -66,7 +66,7 @@ pub fn write(path: &Path, sources: &Sources<'_>) -> Outcome {
         )?;
         let described = planes
             .iter()
-            .map(|plane| describe_plane(info, plane, planes.len()))
+            .map(|plane| describe_plane(info, plane, planes.len(), path))
             .collect::<Outcome<Vec<Value>>>()?;
         page.list("planes", &described)?;
         cells(page, info, planes)?;
@@ -78,9 +78,14 @@ pub fn write(path: &Path, sources: &Sources<'_>) -> Outcome {
 }
 
 /// Pictures, motion and fit of a plane.
-fn describe_plane(info: &MovieInfo, plane: &PlaneResult, n_planes: usize) -> Outcome<Value> {
+fn describe_plane(
+    info: &MovieInfo,
+    plane: &PlaneResult,
+    n_planes: usize,
+    page: &Path,
+) -> Outcome<Value> {
     let registered = &plane.registered;
-    let picture = |image: &[f32]| picture(image, [info.height, info.width], 3 * n_planes);
+    let picture = |image: &[f32]| picture(image, [info.height, info.width], 3 * n_planes, page);
     let largest: Vec<f32> = plane.summary.largest.iter().map(|v| v.max(0.0)).collect();
     let covered = registered
         .measured
@@ -108,15 +113,27 @@ fn describe_plane(info: &MovieInfo, plane: &PlaneResult, n_planes: usize) -> Out
     }))
 }
 
-/// A picture of an image as an address that holds it, smaller where `n_images` of them would be too many pixels.
+/// A picture of an image as an address that holds it, smaller where `n_images` of them would be too many pixels. It is made as a
+/// file beside the page, which does not stay.
 ///
 /// # Errors
-/// When the image is empty.
-pub fn picture(image: &[f32], [height, width]: [usize; 2], n_images: usize) -> Outcome<String> {
+/// When the image is empty, or the file cannot be written.
+pub fn picture(
+    image: &[f32],
+    [height, width]: [usize; 2],
+    n_images: usize,
+    page: &Path,
+) -> Outcome<String> {
     // A field may be narrow: it keeps a pixel each way.
     let factor = shrinking(height * width, n_images).min(height.min(width).max(1));
     let size = [height / factor, width / factor];
-    let png = encode_picture(size[0], size[1], &shrunk(image, width, size, factor))?;
+    let file = page.with_extension("picture.png");
+    write_picture(&file, size[0], size[1], &shrunk(image, width, size, factor))?;
+    let png = std::fs::read(&file).and_then(|png| std::fs::remove_file(&file).map(|()| png));
+    let png = png.map_err(|source| IoError::Read {
+        path: file.clone(),
+        source,
+    })?;
     Ok(format!("data:image/png;base64,{}", base64(&png)))
 }
 
@@ -127,7 +144,12 @@ fn shrinking(n_pixels: usize, n_images: usize) -> usize {
 }
 
 /// An image in which each pixel is the mean of `factor` × `factor` ones.
-fn shrunk(image: &[f32], from_width: usize, [height, width]: [usize; 2], factor: usize) -> Vec<f32> {
+fn shrunk(
+    image: &[f32],
+    from_width: usize,
+    [height, width]: [usize; 2],
+    factor: usize,
+) -> Vec<f32> {
     let n = (factor * factor) as f32;
     (0..height * width)
         .map(|pixel| {

@@ -86,7 +86,10 @@ impl<'a> Cells<'a> {
 
     /// Cells of all planes.
     pub fn n_cells(&self) -> usize {
-        self.planes.iter().map(|plane| plane.result.rois.len()).sum()
+        self.planes
+            .iter()
+            .map(|plane| plane.result.rois.len())
+            .sum()
     }
 
     /// Packed numbers of a cell.
@@ -133,7 +136,8 @@ impl<'a> Cells<'a> {
         let raw = extracted(Extracted::Raw)?;
         let neuropil = extracted(Extracted::Neuropil)?;
 
-        let [dff_low, dff_high] = [f32::min, f32::max].map(|better| binned(&dff, self.n_bins, better));
+        let [dff_low, dff_high] =
+            [f32::min, f32::max].map(|better| binned(&dff, self.n_bins, better));
         let most_spikes = binned(&spikes, self.n_bins, f32::max);
         let [raw_bins, neuropil_bins] = [&raw, &neuropil].map(|row| means(row, self.n_coarse));
         let dff_range = range([&dff_low[..], &dff_high[..]]);
@@ -143,11 +147,17 @@ impl<'a> Cells<'a> {
         let stretch = start..start + self.stretch;
         let trace_range = range([&trace[stretch.clone()], &denoised[stretch.clone()]]);
         let eights = |values: &[f32], [low, high]: [f64; 2]| -> Vec<u8> {
-            values.iter().map(|&v| to_u8(f64::from(v), low, high)).collect()
+            values
+                .iter()
+                .map(|&v| to_u8(f64::from(v), low, high))
+                .collect()
         };
         let sixteens = |values: &[f32]| -> Vec<u16> {
             let [low, high] = trace_range;
-            values.iter().map(|&v| to_u16(f64::from(v), low, high)).collect()
+            values
+                .iter()
+                .map(|&v| to_u16(f64::from(v), low, high))
+                .collect()
         };
         let spike_range = [0.0, f64::from(largest_spike)];
         let row = Row::default()
@@ -207,13 +217,21 @@ fn bin(k: usize, n_bins: usize, n_frames: usize) -> std::ops::Range<usize> {
 /// An extreme of each bin. There are at least as many frames as bins.
 pub fn binned(row: &[f32], n_bins: usize, better: fn(f32, f32) -> f32) -> Vec<f32> {
     (0..n_bins)
-        .map(|k| row[bin(k, n_bins, row.len())].iter().copied().reduce(better).unwrap_or(0.0))
+        .map(|k| {
+            row[bin(k, n_bins, row.len())]
+                .iter()
+                .copied()
+                .reduce(better)
+                .unwrap_or(0.0)
+        })
         .collect()
 }
 
 /// The mean of each bin.
 fn means(row: &[f32], n_bins: usize) -> Vec<f32> {
-    (0..n_bins).map(|k| mean(&row[bin(k, n_bins, row.len())]) as f32).collect()
+    (0..n_bins)
+        .map(|k| mean(&row[bin(k, n_bins, row.len())]) as f32)
+        .collect()
 }
 
 fn mean(row: &[f32]) -> f64 {
@@ -222,10 +240,19 @@ fn mean(row: &[f32]) -> f64 {
 
 /// Least and largest finite value of some rows.
 pub fn range<const N: usize>(rows: [&[f32]; N]) -> [f64; 2] {
-    let finite = || rows.iter().flat_map(|row| row.iter()).copied().filter(|v| v.is_finite());
+    let finite = || {
+        rows.iter()
+            .flat_map(|row| row.iter())
+            .copied()
+            .filter(|v| v.is_finite())
+    };
     let low = finite().fold(f32::INFINITY, f32::min);
     let high = finite().fold(f32::NEG_INFINITY, f32::max);
-    if low <= high { [f64::from(low), f64::from(high)] } else { [0.0, 0.0] }
+    if low <= high {
+        [f64::from(low), f64::from(high)]
+    } else {
+        [0.0, 0.0]
+    }
 }
 
 /// Pearson's correlation; NaN where a row is constant.
@@ -277,7 +304,13 @@ mod tests {
 
     #[test]
     fn traces_of_all_cells_fit_into_their_bound() {
-        for (cells, frames) in [(0, 2), (1, 100_000), (200, 1200), (2000, 100_000), (20_000, 1_000_000)] {
+        for (cells, frames) in [
+            (0, 2),
+            (1, 100_000),
+            (200, 1200),
+            (2000, 100_000),
+            (20_000, 1_000_000),
+        ] {
             let [bins, stretch] = sizes(cells, frames);
             assert!((1..=frames).contains(&bins) && (1..=frames).contains(&stretch));
             let bytes = cells * (bins * BIN_BYTES + stretch * FRAME_BYTES);

@@ -5,6 +5,11 @@
 
 use serde::Serialize;
 
+/// Least norm of the template of a unit that the engine labels good, noise deviations.
+pub const GOOD_NORM: f32 = 6.0;
+/// The `isi_violations_ratio` of a unit that the engine labels good is below this.
+pub const GOOD_ISI_VIOLATIONS_RATIO: f64 = 0.2;
+
 /// A metric for people.
 #[derive(Serialize)]
 pub struct Metric {

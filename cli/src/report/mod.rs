@@ -81,6 +81,10 @@ mod tests {
             failed.unwrap(),
             "the report could not be written: the disk is full"
         );
-        assert!(attempt(|| panic!("a bug")).unwrap().contains("unexpectedly"));
+        assert!(
+            attempt(|| panic!("a bug"))
+                .unwrap()
+                .contains("unexpectedly")
+        );
     }
 }

@@ -133,11 +133,7 @@ impl Blocks<'_> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn list<T: Serialize>(
-        &mut self,
-        id: &str,
-        values: impl IntoIterator<Item = T>,
-    ) -> Outcome {
+    pub fn list<T: Serialize>(&mut self, id: &str, values: impl IntoIterator<Item = T>) -> Outcome {
         self.block(id, |out| {
             out.write_all(b"[")?;
             for (k, value) in values.into_iter().enumerate() {
@@ -217,12 +213,27 @@ mod tests {
 
     #[test]
     fn pages_point_nowhere() {
-        let kinds = [Kind::Sorting, Kind::Imaging, Kind::TwoSortings, Kind::TwoMovies];
+        let kinds = [
+            Kind::Sorting,
+            Kind::Imaging,
+            Kind::TwoSortings,
+            Kind::TwoMovies,
+        ];
         let own = kinds.map(Kind::scripts).concat();
         for text in SHARED.iter().chain(&own).chain([&SKELETON, &STYLE]) {
             for forbidden in [
-                "http:", "https:", "//www", "import ", "fetch(", "XMLHttpRequest", "innerHTML",
-                "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function",
+                "http:",
+                "https:",
+                "//www",
+                "import ",
+                "fetch(",
+                "XMLHttpRequest",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
                 "url(",
             ] {
                 assert!(!text.contains(forbidden), "`{forbidden}` in a page");

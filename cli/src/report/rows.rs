@@ -110,7 +110,11 @@ impl Row {
         let mut start = 0;
         assert_eq!(self.ends.len(), layout.fields.len(), "fields of a row");
         for (field, (name, scalar, end)) in layout.fields.iter().zip(self.ends) {
-            assert_eq!((field.name, field.scalar), (name, scalar), "fields in order");
+            assert_eq!(
+                (field.name, field.scalar),
+                (name, scalar),
+                "fields in order"
+            );
             let bytes = &self.bytes[start..end];
             assert!(bytes.len() <= field.bytes, "`{name}` is too long");
             out[field.offset..][..bytes.len()].copy_from_slice(bytes);
@@ -183,7 +187,10 @@ mod tests {
 
     #[test]
     fn numbers_are_cut_off_at_their_range() {
-        assert_eq!([-1.0, 0.0, 5.0, 11.0, f64::NAN].map(|v| to_u16(v, 0.0, 10.0)), [0, 0, 32768, 65535, 0]);
+        assert_eq!(
+            [-1.0, 0.0, 5.0, 11.0, f64::NAN].map(|v| to_u16(v, 0.0, 10.0)),
+            [0, 0, 32768, 65535, 0]
+        );
         assert_eq!([0.0, 5.0, 10.0].map(|v| to_u8(v, 0.0, 10.0)), [0, 128, 255]);
         assert_eq!(to_u8(3.0, 3.0, 3.0), 0);
     }

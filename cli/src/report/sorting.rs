@@ -14,7 +14,7 @@ use super::{
     name_of,
     page::{Blocks, Kind, write_page},
     rows::{Layout, Row, to_u8, to_u16},
-    sorting_units::{Units, pairs},
+    sorting_units::{Units, pairs, peak_uv},
 };
 use crate::{adapt::OpenRecording, commands::validate::Scores, exit::Outcome};
 
@@ -107,9 +107,8 @@ fn recording(name: &str, sources: &Sources<'_>) -> Value {
 
 /// The motion at as many times and depths as can be seen.
 fn thinned(motion: &Motion, corrected: bool) -> Value {
-    let every = |n: usize, most: usize| -> Vec<usize> {
-        (0..n).step_by(n.div_ceil(most).max(1)).collect()
-    };
+    let every =
+        |n: usize, most: usize| -> Vec<usize> { (0..n).step_by(n.div_ceil(most).max(1)).collect() };
     let times = every(motion.time_s.len(), MAX_MOTION_BINS);
     let depths = every(motion.depth_um.len(), MAX_MOTION_DEPTHS);
     let rounded = |value: f64| (value * 100.0).round() / 100.0;
@@ -138,7 +137,7 @@ fn drift(page: &mut Blocks<'_>, sources: &Sources<'_>) -> Outcome {
     let peaks: Vec<f64> = result
         .units
         .iter()
-        .map(|unit| f64::from(unit.peak_uv(result.taps).abs()))
+        .map(|unit| f64::from(peak_uv(unit, result.taps.n).abs()))
         .collect();
     let size_uv = |spike: usize| {
         f64::from(result.spike_amplitudes[spike]) * peaks[result.spike_units[spike] as usize]
@@ -175,7 +174,10 @@ fn drift(page: &mut Blocks<'_>, sources: &Sources<'_>) -> Outcome {
             "recorded_depth",
             each().map(|s| to_u16(recorded_um(s), low, high)),
         )
-        .with("unit", each().map(|s| result.spike_units[s].min(65535) as u16))
+        .with(
+            "unit",
+            each().map(|s| result.spike_units[s].min(65535) as u16),
+        )
         .with(
             "amplitude",
             each().map(|s| to_u8(size_uv(s), 0.0, largest_uv)),
@@ -217,7 +219,9 @@ fn raster(page: &mut Blocks<'_>, sources: &Sources<'_>) -> Outcome {
         )
         .with(
             "unit",
-            result.spike_units[shown].iter().map(|&unit| unit.min(65535) as u16),
+            result.spike_units[shown]
+                .iter()
+                .map(|&unit| unit.min(65535) as u16),
         );
     page.rows("raster", &layout, [Ok(row)])?;
     page.json(
@@ -229,7 +233,11 @@ fn raster(page: &mut Blocks<'_>, sources: &Sources<'_>) -> Outcome {
 /// Tables and curves of every unit, and of pairs that look alike.
 fn units(page: &mut Blocks<'_>, sources: &Sources<'_>) -> Outcome {
     let info = sources.recording.info();
-    let units = Units::new(sources.result, info.sampling_frequency_hz, info.duration_s());
+    let units = Units::new(
+        sources.result,
+        info.sampling_frequency_hz,
+        info.duration_s(),
+    );
     let ids: Vec<usize> = (0..sources.result.units.len()).collect();
     let mut summaries = Vec::with_capacity(ids.len());
     let rows = ids.chunks(UNITS_TOGETHER).flat_map(|ids| {

@@ -2,16 +2,14 @@
 //! units that look alike: the cross-correlogram.
 
 use serde_json::{Map, Value, json};
-use somata_engine::sorting::{
-    SortingResult, Unit,
-    result::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM, Label},
-};
+use somata_engine::sorting::{SortingResult, Unit, result::Label};
 
 use super::{
     correlograms::{
         AUTO_BIN_MS, BINS_PER_DECADE, CROSS_BIN_MS, DECADES, FIRST_DECADE, WINDOW_MS,
         auto_correlogram, cross_correlogram, interval_histogram,
     },
+    metric_guide::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM},
     rows::{Layout, Row, to_u8, to_u16},
 };
 
@@ -174,7 +172,7 @@ impl<'a> Units<'a> {
         let waveform_uv = waveforms().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
         let auto = auto_correlogram(&train, self.fs);
         let largest = amplitudes.iter().copied().fold(0.0, f64::max);
-        let peak_uv = unit.peak_uv(result.taps);
+        let peak_uv = peak_uv(unit, taps);
         let mut histogram = vec![0u32; AMPLITUDE_BINS];
         for amplitude in &amplitudes {
             let bin = (amplitude / largest.max(f64::MIN_POSITIVE) * AMPLITUDE_BINS as f64) as usize;
@@ -233,11 +231,7 @@ impl<'a> Units<'a> {
 
     /// What is said of a pair, and its cross-correlogram: lags of the second unit's spikes after the first one's.
     pub fn pair(&self, pair: &Pair) -> (Value, Row) {
-        let cross = cross_correlogram(
-            &self.train(pair.first),
-            &self.train(pair.second),
-            self.fs,
-        );
+        let cross = cross_correlogram(&self.train(pair.first), &self.train(pair.second), self.fs);
         let summary = json!({
             "first": pair.first,
             "second": pair.second,
@@ -271,15 +265,24 @@ pub fn pairs(similarity: &[f32], n_units: usize) -> Vec<Pair> {
     found
 }
 
+/// Value of largest size of a unit's template on its main channel, signed, µV.
+pub fn peak_uv(unit: &Unit, taps: usize) -> f32 {
+    let row = &unit.template_uv[unit.main_channel * taps..(unit.main_channel + 1) * taps];
+    row.iter().copied().fold(
+        0.0,
+        |peak: f32, v| if v.abs() > peak.abs() { v } else { peak },
+    )
+}
+
 /// The channels on which a unit is largest, largest first.
 fn strongest_channels(unit: &Unit, taps: usize, count: usize) -> Vec<usize> {
     let size: Vec<f32> = unit
         .template_uv
         .chunks_exact(taps)
         .map(|row| {
-            let (low, high) = row
-                .iter()
-                .fold((0.0f32, 0.0f32), |(low, high), &v| (low.min(v), high.max(v)));
+            let (low, high) = row.iter().fold((0.0f32, 0.0f32), |(low, high), &v| {
+                (low.min(v), high.max(v))
+            });
             high - low
         })
         .collect();

@@ -27,12 +27,24 @@ const MAX_TRACE_BYTES: usize = 5_000_000;
 /// # Errors
 /// When the file cannot be written or traces cannot be read.
 pub fn write(path: &Path, results: [&Path; 2]) -> Outcome {
-    let folders = [ImagingFolder::read(results[0])?, ImagingFolder::read(results[1])?];
+    let folders = [
+        ImagingFolder::read(results[0])?,
+        ImagingFolder::read(results[1])?,
+    ];
     let traces = [Traces::open(results[0])?, Traces::open(results[1])?];
-    let title = format!("{} and {} · somata", name_of(results[0]), name_of(results[1]));
+    let title = format!(
+        "{} and {} · somata",
+        name_of(results[0]),
+        name_of(results[1])
+    );
     let pairs = pairs(&folders, &traces)?;
     let most = folders[0].n_cells().max(folders[1].n_cells()).max(1);
-    let longest = traces.iter().flatten().map(|t| t.0.row_length).min().unwrap_or(0);
+    let longest = traces
+        .iter()
+        .flatten()
+        .map(|t| t.0.row_length)
+        .min()
+        .unwrap_or(0);
     let n_bins = (MAX_TRACE_BYTES / 2 / most).min(MAX_BINS).min(longest);
     write_page(path, Kind::TwoMovies, &title, |page| {
         page.json(
@@ -45,7 +57,7 @@ pub fn write(path: &Path, results: [&Path; 2]) -> Outcome {
             }),
         )?;
         for (k, name) in ["first", "second"].into_iter().enumerate() {
-            side(page, name, &folders[k], traces[k].as_ref(), n_bins)?;
+            side(page, name, &folders[k], traces[k].as_ref(), n_bins, path)?;
         }
         page.list("pairs", &pairs)
     })
@@ -62,7 +74,9 @@ impl Traces {
             return Ok(None);
         }
         let rows = NpyRows::open_members(&path, &["dff"])?.pop().flatten();
-        Ok(rows.filter(|rows| rows.n_rows > 0 && rows.row_length > 0).map(Self))
+        Ok(rows
+            .filter(|rows| rows.n_rows > 0 && rows.row_length > 0)
+            .map(Self))
     }
 
     fn row(&self, cell: usize) -> Outcome<Vec<f32>> {
@@ -79,12 +93,20 @@ fn side(
     folder: &ImagingFolder,
     traces: Option<&Traces>,
     n_bins: usize,
+    path: &Path,
 ) -> Outcome {
     let info = &folder.info;
     let images = folder
         .means
         .iter()
-        .map(|mean| picture(mean, [info.height, info.width], 2 * folder.means.len()))
+        .map(|mean| {
+            picture(
+                mean,
+                [info.height, info.width],
+                2 * folder.means.len(),
+                path,
+            )
+        })
         .collect::<Outcome<Vec<String>>>()?;
     let mut cells: Vec<Value> = folder
         .bodies
@@ -97,7 +119,9 @@ fn side(
         })
         .collect();
     let n_shown = traces.map_or(0, |traces| traces.0.n_rows.min(cells.len()));
-    let layout = Layout::default().with::<u8>("low", n_bins).with::<u8>("high", n_bins);
+    let layout = Layout::default()
+        .with::<u8>("low", n_bins)
+        .with::<u8>("high", n_bins);
     let ids: Vec<usize> = (0..n_shown).collect();
     let rows = ids.chunks(64).flat_map(|ids| {
         let made: Vec<Outcome<([f64; 2], Row)>> = ids
@@ -107,9 +131,17 @@ fn side(
                 let [low, high] = [f32::min, f32::max].map(|better| binned(&row, n_bins, better));
                 let span = range([&low[..], &high[..]]);
                 let packed = |values: &[f32]| -> Vec<u8> {
-                    values.iter().map(|&v| to_u8(f64::from(v), span[0], span[1])).collect()
+                    values
+                        .iter()
+                        .map(|&v| to_u8(f64::from(v), span[0], span[1]))
+                        .collect()
                 };
-                Ok((span, Row::default().with("low", packed(&low)).with("high", packed(&high))))
+                Ok((
+                    span,
+                    Row::default()
+                        .with("low", packed(&low))
+                        .with("high", packed(&high)),
+                ))
             })
             .collect();
         ids.iter()
@@ -137,7 +169,10 @@ fn pairs(folders: &[ImagingFolder; 2], traces: &[Option<Traces>; 2]) -> Outcome<
     for plane in 0..n_planes {
         let [first, second] = [0, 1].map(|k: usize| {
             let bodies = folders[k].bodies.get(plane).unwrap_or(&none);
-            bodies.iter().map(|body| Footprint::new(body.clone())).collect::<Vec<_>>()
+            bodies
+                .iter()
+                .map(|body| Footprint::new(body.clone()))
+                .collect::<Vec<_>>()
         });
         let table = IouTable::new(&first, &second);
         let mut is_paired = [vec![false; first.len()], vec![false; second.len()]];
@@ -146,9 +181,10 @@ fn pairs(folders: &[ImagingFolder; 2], traces: &[Option<Traces>; 2]) -> Outcome<
             is_paired[0][a] = true;
             is_paired[1][b] = true;
             let trace_r = match traces {
-                [Some(x), Some(y)] if x.0.row_length == y.0.row_length => {
-                    Some(correlation(&x.row(first_cell[0] + a)?, &y.row(first_cell[1] + b)?))
-                }
+                [Some(x), Some(y)] if x.0.row_length == y.0.row_length => Some(correlation(
+                    &x.row(first_cell[0] + a)?,
+                    &y.row(first_cell[1] + b)?,
+                )),
                 _ => None,
             };
             listed.push(json!({
@@ -160,7 +196,9 @@ fn pairs(folders: &[ImagingFolder; 2], traces: &[Option<Traces>; 2]) -> Outcome<
             }));
         }
         for a in (0..first.len()).filter(|&a| !is_paired[0][a]) {
-            let best = (0..second.len()).map(|b| table.at(a, b)).fold(0.0, f64::max);
+            let best = (0..second.len())
+                .map(|b| table.at(a, b))
+                .fold(0.0, f64::max);
             listed.push(json!({ "plane": plane, "first": first_cell[0] + a, "second": null, "iou": best, "trace_r": null }));
         }
         for b in (0..second.len()).filter(|&b| !is_paired[1][b]) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use somata_io::npy::read_npy_as_f64;
+use somata_io::npy::read_npy;
 use somata_validation::score::{SpikeTrains, phy_spikes::read_phy_labels, sorting::TwoSortings};
 
 use super::{
@@ -41,21 +41,24 @@ struct Waveforms {
     taps: usize,
     n_channels: usize,
     /// `[unit, tap, channel]`.
-    values: Vec<f64>,
+    values: Vec<f32>,
     /// x and y, `[channel, 2]`, µm.
-    positions: Vec<f64>,
+    positions: Vec<f32>,
 }
 
 impl Waveforms {
     /// Reads the templates of a folder; none where it has none that fit.
     fn read(phy: &Path, trains: &SpikeTrains) -> Option<Self> {
-        let templates = read_npy_as_f64(&phy.join("templates_uv.npy")).ok()?;
-        let positions = read_npy_as_f64(&phy.join("channel_positions.npy")).ok()?;
+        let templates = read_npy::<f32>(&phy.join("templates_uv.npy")).ok()?;
+        let positions = read_npy::<f32>(&phy.join("channel_positions.npy")).ok()?;
         let [n_units, taps, n_channels] = templates.shape[..] else {
             return None;
         };
         // Ids that curation made have no template.
-        let fits = trains.unit_ids.iter().all(|&id| (0..n_units as i64).contains(&id));
+        let fits = trains
+            .unit_ids
+            .iter()
+            .all(|&id| (0..n_units as i64).contains(&id));
         (fits && taps > 0 && n_channels > 0 && positions.data.len() == 2 * n_channels).then_some(
             Self {
                 n_units,
@@ -68,11 +71,12 @@ impl Waveforms {
     }
 
     /// The channels on which a unit is largest, and its values on them, `[channel, tap]`.
-    fn strongest(&self, unit: usize) -> (Vec<usize>, Vec<f64>) {
-        let values = &self.values[unit * self.taps * self.n_channels..][..self.taps * self.n_channels];
+    fn strongest(&self, unit: usize) -> (Vec<usize>, Vec<f32>) {
+        let values =
+            &self.values[unit * self.taps * self.n_channels..][..self.taps * self.n_channels];
         let row = |c: usize| values.iter().skip(c).step_by(self.n_channels).copied();
-        let size = |c: usize| row(c).fold(0.0, f64::max) - row(c).fold(0.0, f64::min);
-        let sizes: Vec<f64> = (0..self.n_channels).map(size).collect();
+        let size = |c: usize| row(c).fold(0.0, f32::max) - row(c).fold(0.0, f32::min);
+        let sizes: Vec<f32> = (0..self.n_channels).map(size).collect();
         let mut order: Vec<usize> = (0..self.n_channels).collect();
         order.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(a.cmp(&b)));
         order.truncate(WAVEFORM_CHANNELS);
@@ -107,7 +111,11 @@ pub fn write(
         })
     };
     let sides = [side(0)?, side(1)?];
-    let title = format!("{} and {} · somata", name_of(results[0]), name_of(results[1]));
+    let title = format!(
+        "{} and {} · somata",
+        name_of(results[0]),
+        name_of(results[1])
+    );
     write_page(path, Kind::TwoSortings, &title, |page| {
         page.json(
             "about",
@@ -181,7 +189,9 @@ impl Side<'_> {
             .as_ref()
             .filter(|w| (id as usize) < w.n_units)
             .map_or_else(Default::default, |w| w.strongest(id as usize));
-        let largest = waveform.iter().fold(f64::MIN_POSITIVE, |most, v| most.max(v.abs()));
+        let largest = waveform
+            .iter()
+            .fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
         let label = self.labels.iter().find(|(own, _)| *own == id);
         let summary = json!({
             "id": id,
@@ -194,8 +204,18 @@ impl Side<'_> {
         });
         let row = Row::default()
             .with("auto", auto.counts)
-            .with("rate", counts.iter().map(|&count| to_u8(f64::from(count), 0.0, most)))
-            .with("waveform", waveform.iter().map(|v| (v / largest * 32767.0).round() as i16));
+            .with(
+                "rate",
+                counts
+                    .iter()
+                    .map(|&count| to_u8(f64::from(count), 0.0, most)),
+            )
+            .with(
+                "waveform",
+                waveform
+                    .iter()
+                    .map(|v| (v / largest * 32767.0).round() as i16),
+            );
         (summary, row)
     }
 }
@@ -217,26 +237,32 @@ fn pairs(page: &mut Blocks<'_>, sides: &[Side<'_>; 2], comparison: &TwoSortings)
     }
     for &id in &comparison.only_first {
         let row = place(0, id);
-        let best = (0..table.n_columns).max_by(|&a, &b| table.at(row, a).total_cmp(&table.at(row, b)));
+        let best =
+            (0..table.n_columns).max_by(|&a, &b| table.at(row, a).total_cmp(&table.at(row, b)));
         let best = best.filter(|&column| count(row, column) > 0);
         listed.push(json!({ "first": row, "second": best, "paired": false, "only": "first",
             "agreement": best.map_or(0.0, |column| table.at(row, column)), "n_matches": best.map_or(0, |column| count(row, column)) }));
     }
     for &id in &comparison.only_second {
         let column = place(1, id);
-        let best = (0..table.n_rows).max_by(|&a, &b| table.at(a, column).total_cmp(&table.at(b, column)));
+        let best =
+            (0..table.n_rows).max_by(|&a, &b| table.at(a, column).total_cmp(&table.at(b, column)));
         let best = best.filter(|&row| count(row, column) > 0);
         listed.push(json!({ "first": best, "second": column, "paired": false, "only": "second",
             "agreement": best.map_or(0.0, |row| table.at(row, column)), "n_matches": best.map_or(0, |row| count(row, column)) }));
     }
     page.list("pairs", &listed)?;
-    let layout = Layout::default().with::<u32>("cross", 2 * (WINDOW_MS / CROSS_BIN_MS) as usize + 1);
+    let layout =
+        Layout::default().with::<u32>("cross", 2 * (WINDOW_MS / CROSS_BIN_MS) as usize + 1);
     let fs = sides[0].trains.sampling_frequency_hz;
     let rows = partners.chunks(64).flat_map(|partners| {
         partners
             .par_iter()
             .map(|&(row, column)| {
-                let (a, b) = (&sides[0].trains.trains[row], &sides[1].trains.trains[column]);
+                let (a, b) = (
+                    &sides[0].trains.trains[row],
+                    &sides[1].trains.trains[column],
+                );
                 Ok(Row::default().with("cross", cross_correlogram(a, b, fs).counts))
             })
             .collect::<Vec<_>>()

@@ -31,7 +31,11 @@ impl Report {
     #[track_caller]
     fn text(&self, id: &str) -> &str {
         let start = format!(" id=\"data-{id}\">");
-        let at = self.html.find(&start).unwrap_or_else(|| panic!("no block {id}")) + start.len();
+        let at = self
+            .html
+            .find(&start)
+            .unwrap_or_else(|| panic!("no block {id}"))
+            + start.len();
         let end = self.html[at..].find("</script>").expect("an end");
         &self.html[at..at + end]
     }
@@ -72,7 +76,9 @@ impl Report {
     /// Asserts that the page is whole, and that each of its scripts is one that the program wrote.
     #[track_caller]
     fn is_whole_and_closed(&self) {
-        assert!(self.html.starts_with("<!doctype html>") && self.html.trim_end().ends_with("</html>"));
+        assert!(
+            self.html.starts_with("<!doctype html>") && self.html.trim_end().ends_with("</html>")
+        );
         let opened = self.html.matches("<script ").count();
         assert_eq!(self.html.matches("<script").count(), opened);
         assert_eq!(self.html.matches("</script>").count(), opened);
@@ -80,7 +86,10 @@ impl Report {
         assert_eq!(opened, data + 1, "one script beside the blocks of data");
         assert!(self.html.contains("default-src 'none'"));
         for forbidden in ["http://", "https://", " src=", " href=\"", "@import"] {
-            assert!(!self.html.contains(forbidden), "`{forbidden}` in the report");
+            assert!(
+                !self.html.contains(forbidden),
+                "`{forbidden}` in the report"
+            );
         }
     }
 }
@@ -114,7 +123,11 @@ fn a_sort_has_a_report_with_its_numbers() {
     let ran = run(sort(&recording, &out).arg("--truth").arg(&recording)).succeeds();
     let path = out.join("report.html");
     assert!(
-        ran.stderr.lines().last().unwrap().contains(path.to_str().unwrap()),
+        ran.stderr
+            .lines()
+            .last()
+            .unwrap()
+            .contains(path.to_str().unwrap()),
         "{}",
         ran.stderr
     );
@@ -123,7 +136,13 @@ fn a_sort_has_a_report_with_its_numbers() {
     let manifest = manifest(&out);
     assert_eq!(report.json("manifest"), manifest);
     assert_eq!(report.json("recording")["name"], "recording");
-    assert_eq!(report.json("recording")["channels"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        report.json("recording")["channels"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
     let units = report.json("units");
     let units = units.as_array().unwrap();
     assert_eq!(units.len() as u64, manifest["n_units"].as_u64().unwrap());
@@ -132,14 +151,21 @@ fn a_sort_has_a_report_with_its_numbers() {
     assert!(n_true > Some(0));
 
     // Intervals and autocorrelogram, counted from the files beside the report.
-    let times = read_npy_as_i64(&out.join("phy/spike_times.npy")).unwrap().data;
-    let clusters = read_npy_as_i64(&out.join("phy/spike_clusters.npy")).unwrap().data;
+    let times = read_npy_as_i64(&out.join("phy/spike_times.npy"))
+        .unwrap()
+        .data;
+    let clusters = read_npy_as_i64(&out.join("phy/spike_clusters.npy"))
+        .unwrap()
+        .data;
     for (id, unit) in units.iter().enumerate() {
         let train: Vec<i64> = (0..times.len())
             .filter(|&k| clusters[k] == id as i64)
             .map(|k| times[k])
             .collect();
         assert_eq!(unit["metrics"]["n_spikes"], train.len());
+        let is_good = unit["template_norm"].as_f64() >= Some(6.0)
+            && unit["metrics"]["isi_violations_ratio"].as_f64() < Some(0.2);
+        assert_eq!(unit["label"] == "good", is_good, "the report says why");
         let intervals = report.packed("unit-rows", id, "intervals");
         assert_eq!(intervals.iter().sum::<f64>(), train.len() as f64 - 1.0);
         let auto = report.packed("unit-rows", id, "auto");
@@ -158,7 +184,10 @@ fn a_sort_has_a_report_with_its_numbers() {
         assert_eq!(histogram.iter().sum::<f64>(), train.len() as f64);
         // The waveform's largest value is the largest that 16 bits hold.
         let waveform = report.packed("unit-rows", id, "waveform");
-        assert_eq!(waveform.iter().fold(0.0, |most: f64, v| most.max(v.abs())), 32767.0);
+        assert_eq!(
+            waveform.iter().fold(0.0, |most: f64, v| most.max(v.abs())),
+            32767.0
+        );
     }
     let pairs = report.json("pairs");
     for (k, pair) in pairs.as_array().unwrap().iter().enumerate() {
@@ -167,7 +196,10 @@ fn a_sort_has_a_report_with_its_numbers() {
     }
     let drift = report.json("drift-about");
     assert_eq!(drift["n_spikes"], times.len());
-    assert_eq!(report.packed("drift", 0, "time").len() as u64, drift["n_shown"].as_u64().unwrap());
+    assert_eq!(
+        report.packed("drift", 0, "time").len() as u64,
+        drift["n_shown"].as_u64().unwrap()
+    );
 }
 
 #[test]
@@ -199,7 +231,10 @@ fn names_of_the_input_are_text_in_a_report_and_never_markup() {
     assert!(!report.html.contains("<img"));
     assert!(!report.html.contains('\u{2028}') || !report.text("recording").contains('\u{2028}'));
     assert_eq!(report.json("recording")["name"], hostile);
-    assert_eq!(report.json("recording")["path"], recording.to_str().unwrap());
+    assert_eq!(
+        report.json("recording")["path"],
+        recording.to_str().unwrap()
+    );
     let title = report.html.split("<title>").nth(1).unwrap();
     let title = title.split("</title>").next().unwrap();
     assert!(title.starts_with("script&gt;&lt;img src=x"), "{title}");
@@ -223,8 +258,15 @@ fn a_movie_has_a_report_with_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let movie = small(folder.path());
     let out = folder.path().join("out");
-    let ran = run(image(&movie, &out).arg("--truth").arg(movie.parent().unwrap())).succeeds();
-    assert!(ran.stderr.lines().last().unwrap().contains("report.html"), "{}", ran.stderr);
+    let ran = run(image(&movie, &out)
+        .arg("--truth")
+        .arg(movie.parent().unwrap()))
+    .succeeds();
+    assert!(
+        ran.stderr.lines().last().unwrap().contains("report.html"),
+        "{}",
+        ran.stderr
+    );
     let report = Report::of(&out);
     report.is_whole_and_closed();
     let manifest = manifest(&out);
@@ -256,13 +298,19 @@ fn a_movie_has_a_report_with_its_numbers() {
         assert_eq!(high.len(), n_frames);
         for (shown, value) in high.iter().zip(row) {
             // Half a step of the 8 bits.
-            assert!((bound(0) + shown * step - value).abs() <= 0.5001 * step, "cell {id}");
+            assert!(
+                (bound(0) + shown * step - value).abs() <= 0.5001 * step,
+                "cell {id}"
+            );
         }
     }
     let planes = report.json("planes");
     for name in ["mean", "max", "correlation"] {
         let uri = planes[0]["images"][name].as_str().unwrap();
-        let png = uri.strip_prefix("data:image/png;base64,").unwrap().trim_end_matches('=');
+        let png = uri
+            .strip_prefix("data:image/png;base64,")
+            .unwrap()
+            .trim_end_matches('=');
         assert!(decoded(&png[..png.len() / 4 * 4]).starts_with(b"\x89PNG"));
     }
 }
@@ -278,7 +326,12 @@ fn a_truth_of_another_movie_costs_the_scores_and_nothing_else() {
     .succeeds();
     let out = folder.path().join("out");
     let ran = run(image(&movie, &out).arg("--truth").arg(&other)).succeeds();
-    assert!(ran.stderr.contains("warning: the result could not be scored"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("warning: the result could not be scored"),
+        "{}",
+        ran.stderr
+    );
     let warnings = manifest(&out)["warnings"].to_string();
     assert!(warnings.contains("could not be scored"), "{warnings}");
     let report = Report::of(&out);
@@ -302,7 +355,12 @@ fn contacts_of_another_shape_are_drawn_as_they_are() {
     let recording = tetrode(folder.path());
     // A probe whose contacts lie in one place along the shank.
     change_json(&recording.join("probe.json"), |probe| {
-        for (k, position) in probe["probes"][0]["contact_positions"].as_array_mut().unwrap().iter_mut().enumerate() {
+        for (k, position) in probe["probes"][0]["contact_positions"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .enumerate()
+        {
             *position = value!([20.0 * k as f64, 0.0]);
         }
     });
@@ -323,19 +381,27 @@ fn two_sortings_have_a_page_side_by_side() {
     run(sort(&recording, &second).args(["--set", "matching.sweeps=1"])).succeeds();
     let page = folder.path().join("both.html");
     let compare = |more: &[&std::ffi::OsStr]| {
-        run(somata().arg("compare").arg(&first).arg(&second).args(more)).succeeds().stdout
+        run(somata().arg("compare").arg(&first).arg(&second).args(more))
+            .succeeds()
+            .stdout
     };
     let printed = compare(&["--report".as_ref(), page.as_os_str()]);
     assert_eq!(printed, compare(&[]), "what is printed is the same");
     let expected = json(&compare(&["--json".as_ref()]));
-    let report = Report { html: std::fs::read_to_string(&page).unwrap() };
+    let report = Report {
+        html: std::fs::read_to_string(&page).unwrap(),
+    };
     report.is_whole_and_closed();
     let pairs = report.json("pairs");
     let pairs = pairs.as_array().unwrap();
     let paired: Vec<&Value> = pairs.iter().filter(|pair| pair["paired"] == true).collect();
     assert_eq!(paired.len(), expected["pairs"].as_array().unwrap().len());
     assert!(!paired.is_empty());
-    for (k, (pair, wanted)) in paired.iter().zip(expected["pairs"].as_array().unwrap()).enumerate() {
+    for (k, (pair, wanted)) in paired
+        .iter()
+        .zip(expected["pairs"].as_array().unwrap())
+        .enumerate()
+    {
         assert_eq!(pair["agreement"], wanted["agreement"]);
         assert_eq!(pair["n_matches"], wanted["n_matches"]);
         // Matching spikes are within 0.4 ms, so they are in the middle bin of 1 ms.
@@ -343,9 +409,18 @@ fn two_sortings_have_a_page_side_by_side() {
         assert!(cross[50] >= wanted["n_matches"].as_f64().unwrap());
     }
     let only = |name: &str| pairs.iter().filter(|pair| pair["only"] == name).count();
-    assert_eq!(only("first"), expected["only_first"].as_array().unwrap().len());
-    assert_eq!(only("second"), expected["only_second"].as_array().unwrap().len());
-    assert_eq!(report.json("first")["positions"].as_array().unwrap().len(), 8);
+    assert_eq!(
+        only("first"),
+        expected["only_first"].as_array().unwrap().len()
+    );
+    assert_eq!(
+        only("second"),
+        expected["only_second"].as_array().unwrap().len()
+    );
+    assert_eq!(
+        report.json("first")["positions"].as_array().unwrap().len(),
+        8
+    );
 }
 
 #[test]
@@ -356,8 +431,16 @@ fn two_movies_have_a_page_side_by_side() {
     run(&mut image(&movie, &first)).succeeds();
     run(&mut image(&movie, &second)).succeeds();
     let page = folder.path().join("both.html");
-    run(somata().arg("compare").arg(&first).arg(&second).arg("--report").arg(&page)).succeeds();
-    let report = Report { html: std::fs::read_to_string(&page).unwrap() };
+    run(somata()
+        .arg("compare")
+        .arg(&first)
+        .arg(&second)
+        .arg("--report")
+        .arg(&page))
+    .succeeds();
+    let report = Report {
+        html: std::fs::read_to_string(&page).unwrap(),
+    };
     report.is_whole_and_closed();
     let n = manifest(&first)["n_cells"].as_u64().unwrap() as usize;
     let pairs = report.json("pairs");
@@ -376,6 +459,12 @@ fn a_page_that_cannot_be_written_is_an_error_of_compare() {
     let out = folder.path().join("out");
     run(&mut sort(&recording, &out)).succeeds();
     let page = folder.path().join("nowhere/both.html");
-    run(somata().arg("compare").arg(&out).arg(&out).arg("--report").arg(&page)).fails(4, &["both.html"], &[""]);
+    run(somata()
+        .arg("compare")
+        .arg(&out)
+        .arg(&out)
+        .arg("--report")
+        .arg(&page))
+    .fails(4, &["both.html"], &[""]);
     assert!(!page.exists());
 }

@@ -10,7 +10,7 @@ use super::{
         isi_violations::isi_violations, presence_ratio::presence_ratio,
         rp_contamination::rp_contamination,
     },
-    result::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM, Label, SortingResult, Unit},
+    result::{Label, SortingResult, Unit},
     sorter::{Finished, Run, Stage},
     template_matching::MatchTables,
     templates::{Taps, Template},
@@ -219,7 +219,13 @@ impl Run<'_> {
             .zip(&mut amplitudes)
         {
             train.sort_unstable();
-            let peak_uv = unit.peak_uv(taps);
+            let row =
+                &unit.template_uv[unit.main_channel * taps.n..(unit.main_channel + 1) * taps.n];
+            let peak_uv =
+                row.iter().copied().fold(
+                    0.0f32,
+                    |peak, v| if v.abs() > peak.abs() { v } else { peak },
+                );
             let (isi_violations_count, isi_violations_ratio) =
                 isi_violations(train, fs, duration_s);
             let cutoff = amplitude_cutoff(amplitudes);
@@ -259,7 +265,7 @@ fn dense(template: &Template, n_channels: usize, taps: Taps) -> Vec<f32> {
 /// A good unit stands well above the noise and keeps its refractory period.
 fn label(unit: &Unit) -> Label {
     let violations = unit.metrics.isi_violations_ratio;
-    if unit.norm >= GOOD_NORM && violations < GOOD_ISI_VIOLATIONS_RATIO {
+    if unit.norm >= 6.0 && violations < 0.2 {
         Label::Good
     } else {
         Label::Mua

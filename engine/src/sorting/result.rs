@@ -37,11 +37,6 @@ impl Label {
     }
 }
 
-/// Least norm of the template of a good unit, noise deviations.
-pub const GOOD_NORM: f32 = 6.0;
-/// A good unit's `isi_violations_ratio` is below this.
-pub const GOOD_ISI_VIOLATIONS_RATIO: f64 = 0.2;
-
 /// A unit that was kept.
 #[derive(Clone, Debug)]
 pub struct Unit {
@@ -59,17 +54,6 @@ pub struct Unit {
     pub template: Vec<f32>,
     /// Template in µV, `[channel, tap]`.
     pub template_uv: Vec<f32>,
-}
-
-impl Unit {
-    /// Value of largest size of the template on the main channel, signed, µV.
-    pub fn peak_uv(&self, taps: Taps) -> f32 {
-        let row = &self.template_uv[self.main_channel * taps.n..(self.main_channel + 1) * taps.n];
-        row.iter().copied().fold(
-            0.0,
-            |peak: f32, v| if v.abs() > peak.abs() { v } else { peak },
-        )
-    }
 }
 
 /// Features of all spikes in a file: they are too many to hold.

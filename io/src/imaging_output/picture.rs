@@ -44,19 +44,6 @@ pub fn write_picture(
     write_png(path, height, width, png::ColorType::Grayscale, &gray(image))
 }
 
-/// The PNG of a gray picture of `image`, `[height, width]`.
-///
-/// # Errors
-/// When the image is empty or has another size.
-pub fn encode_picture(height: usize, width: usize, image: &[f32]) -> Result<Vec<u8>, IoError> {
-    let path = Path::new("picture.png");
-    check(path, height, width, image)?;
-    let mut bytes = Vec::new();
-    encode_png(&mut bytes, height, width, png::ColorType::Grayscale, &gray(image))
-        .map_err(|source| IoError::write(path, source))?;
-    Ok(bytes)
-}
-
 /// Writes `image`, `[height, width]`, in gray with the outlines of cells in colour. The picture is enlarged by a whole factor from 1
 /// to 4.
 ///
@@ -232,31 +219,22 @@ fn write_png(
     pixels: &[u8],
 ) -> Result<(), IoError> {
     let mut file = OutputFile::create(path)?;
-    file.write_with(|out| encode_png(out, height, width, colour, pixels))?;
+    file.write_with(|out| {
+        let mut encoder = png::Encoder::new(out, width as u32, height as u32);
+        encoder.set_color(colour);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder
+            .write_header()
+            .and_then(|mut writer| {
+                writer.write_image_data(pixels)?;
+                writer.finish()
+            })
+            .map_err(|error| match error {
+                png::EncodingError::IoError(source) => source,
+                other => std::io::Error::other(other),
+            })
+    })?;
     file.commit()
-}
-
-/// 8-bit pixels as a PNG.
-fn encode_png(
-    out: impl std::io::Write,
-    height: usize,
-    width: usize,
-    colour: png::ColorType,
-    pixels: &[u8],
-) -> std::io::Result<()> {
-    let mut encoder = png::Encoder::new(out, width as u32, height as u32);
-    encoder.set_color(colour);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder
-        .write_header()
-        .and_then(|mut writer| {
-            writer.write_image_data(pixels)?;
-            writer.finish()
-        })
-        .map_err(|error| match error {
-            png::EncodingError::IoError(source) => source,
-            other => std::io::Error::other(other),
-        })
 }
 
 #[cfg(test)]
