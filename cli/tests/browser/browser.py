@@ -4,6 +4,7 @@ The browser reads commands from file descriptor 3 and writes answers and events 
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -36,11 +37,18 @@ class Browser:
             "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
             f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}", "about:blank",
         ]
-        # The shell gives the pipes the numbers that the browser wants.
+        # Away from the numbers that the browser wants, so that the first copy does not close the second pipe.
+        read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser))
+
+        def give_numbers():
+            os.dup2(read, 3)
+            os.dup2(write, 4)
+
         self.process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh", *command],
-            pass_fds=(to_browser, from_browser), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            command, close_fds=False, preexec_fn=give_numbers, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
+        os.close(read)
+        os.close(write)
         os.close(to_browser)
         os.close(from_browser)
         self.buffer = b""
