@@ -85,7 +85,7 @@ impl Report {
         let data = self.html.matches(" id=\"data-").count();
         assert_eq!(opened, data + 1, "one script beside the blocks of data");
         assert!(self.html.contains("default-src 'none'"));
-        for forbidden in ["http://", "https://", " src=", " href=\"", "@import"] {
+        for forbidden in ["http://", "https://", " src=\"", " href=\"", "@import"] {
             assert!(
                 !self.html.contains(forbidden),
                 "`{forbidden}` in the report"
