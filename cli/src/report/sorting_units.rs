@@ -258,7 +258,7 @@ pub fn pairs(similarity: &[f32], n_units: usize) -> Vec<Pair> {
             similarity: row[b],
         }));
     }
-    found.sort_by(|p, q| (p.first, p.second).cmp(&(q.first, q.second)));
+    found.sort_by_key(|pair| (pair.first, pair.second));
     found.dedup_by_key(|pair| (pair.first, pair.second));
     found.sort_by(|p, q| q.similarity.total_cmp(&p.similarity));
     found.truncate(MAX_PAIRS);
