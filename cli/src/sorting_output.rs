@@ -17,11 +17,14 @@ use somata_io::{
 
 use crate::{
     adapt::OpenRecording,
+    again::{absolute, command_line, path_text},
+    commands::sort,
     exit::{ExitCode, Failure, Outcome},
 };
 
 /// Everything that says how a result was made.
 pub fn manifest(
+    arguments: &sort::Arguments,
     recording: &OpenRecording,
     parameters: &SortingParameters,
     key: &str,
@@ -32,14 +35,14 @@ pub fn manifest(
 ) -> Value {
     let info = recording.info();
     let description = recording.description();
-    let inputs: Vec<Value> = description
-        .paths
+    let inputs: Vec<Value> = recording
+        .files()
         .iter()
-        .map(|path| {
+        .map(|file| {
             json!({
-                "path": path,
-                "bytes": std::fs::metadata(path).map(|meta| meta.len()).unwrap_or(0),
-                "fingerprint": somata_io::checksum::sampled_fingerprint(path).unwrap_or_default(),
+                "path": path_text(&absolute(&file.path)),
+                "bytes": file.bytes,
+                "fingerprint": file.fingerprint,
             })
         })
         .collect();
@@ -47,12 +50,14 @@ pub fn manifest(
         "somata": env!("CARGO_PKG_VERSION"),
         "kind": "sort",
         "key": key,
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
+        "arguments": arguments,
         "finished": seconds_since_epoch(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(),
         "device": executor.name(),
         "inputs": inputs,
+        "input_fingerprint": recording.fingerprint(),
         "recording": {
             "format": description.format,
             "sampling_frequency_hz": info.sampling_frequency_hz,

@@ -45,6 +45,12 @@ pub enum IoError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// An input is no longer what it was when it was opened.
+    #[error("`{}` was changed while it was read", path.display())]
+    Changed {
+        /// The input.
+        path: PathBuf,
+    },
     /// The file ends before the samples or header that it promises.
     #[error("`{}` is truncated: it should have {expected_bytes} bytes and has {found_bytes}", path.display())]
     Truncated {
@@ -294,10 +300,14 @@ impl IoError {
                 "check the permissions of the file".to_owned()
             }
             IoError::Read { .. } => "the file may be on a disk or network mount that was lost".to_owned(),
+            IoError::Write { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                "no file may be that large here: raise the limit (`ulimit -f`), or write to a file system without it".to_owned()
+            }
             IoError::Write { source, .. } if is_disk_full(source) => {
                 "the disk or quota is full: free some space or write to another folder".to_owned()
             }
             IoError::Write { .. } => "check that the folder exists and can be written".to_owned(),
+            IoError::Changed { .. } => "give the same command again when nothing writes to it any more".to_owned(),
             IoError::Truncated { .. } => "the copy may be incomplete: copy the file again".to_owned(),
             IoError::NotWholeFrames { .. } => {
                 "the file may be truncated, or the number of channels, the sample type or the header's length may be wrong"
@@ -411,11 +421,11 @@ pub(crate) fn name_of(path: &Path) -> String {
         .into_owned()
 }
 
-/// Whether the operating system says that the disk or the quota is full.
+/// Whether the operating system says that the disk, the quota or the size that a file may have is used up.
 fn is_disk_full(source: &io::Error) -> bool {
     matches!(
         source.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 

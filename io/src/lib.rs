@@ -10,6 +10,7 @@ pub mod atomic;
 pub mod checksum;
 pub mod error;
 pub mod imaging_output;
+pub mod lock;
 pub mod matlab;
 pub mod movie;
 pub mod npy;

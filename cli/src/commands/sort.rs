@@ -3,9 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use somata_engine::{
     device::DeviceChoice,
+    error::EngineError,
     parameters::sorting::SortingParameters,
     recording::Recording,
     sorting::{SortOptions, SortingResult, sort},
@@ -14,17 +16,20 @@ use somata_io::recording::OpenOptions;
 
 use crate::{
     adapt::OpenRecording,
+    again::{absolute_option, absolute_path, path_text},
     commands::print_json,
     exit::Outcome,
-    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
     sorting_output as output,
 };
 
 /// What a user may say about a recording.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct InputArguments {
     /// Probe: probeinterface JSON, or a Blackrock `.cmp` map
     #[arg(long, value_name = "FILE")]
+    #[serde(serialize_with = "absolute_option")]
     pub probe: Option<PathBuf>,
     /// Samples a second of a bare binary file
     #[arg(long, value_name = "HZ")]
@@ -62,15 +67,19 @@ impl InputArguments {
 }
 
 /// Arguments of `somata sort`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// A recording: a folder or a file
+    #[serde(serialize_with = "absolute_path")]
     pub recording: PathBuf,
     #[command(flatten)]
+    #[serde(skip)]
     pub output: OutputArguments,
     #[command(flatten)]
     pub input: InputArguments,
     #[command(flatten)]
+    #[serde(skip)]
     pub run: RunArguments,
 }
 
@@ -79,6 +88,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let parameters: SortingParameters = parameters(&arguments.run)?;
     let choice = arguments.run.choice()?;
     let recording = OpenRecording::open(&arguments.recording, &arguments.input.open_options())?;
+    arguments.run.check_input(&recording.fingerprint())?;
     let n_channels = recording.info().n_channels();
     let threads = threads(
         &arguments.run,
@@ -132,11 +142,16 @@ pub fn sort_to(
     };
     let start = std::time::Instant::now();
     let result = session.outcome(sort(recording.as_ref(), parameters, options))?;
+    recording.check_unchanged().map_err(EngineError::from)?;
+    if let Some(warning) = recording.warning_of_gone() {
+        control.warn(warning);
+    }
     let seconds = start.elapsed().as_secs_f64();
     session
         .messages
         .line(&summary(&result, recording.info().duration_s(), seconds));
     let manifest = output::manifest(
+        arguments,
         recording,
         parameters,
         key,
@@ -167,7 +182,7 @@ fn summary(result: &SortingResult, duration_s: f64, seconds: f64) -> String {
         "{} units ({good} good) with {} spikes; {duration_s:.1} s of recording in {seconds:.1} s ({:.1} × real time)",
         result.units.len(),
         result.spike_samples.len(),
-        duration_s / seconds
+        rate(duration_s, seconds)
     )
 }
 
@@ -205,7 +220,7 @@ fn dry_run(
     }
     stages.push("curation".into());
     let plan = json!({
-        "recording": arguments.recording,
+        "recording": path_text(&arguments.recording),
         "duration_s": info.duration_s(),
         "n_channels": info.n_channels(),
         "device": choice.to_string(),
@@ -213,7 +228,7 @@ fn dry_run(
         "stages": stages,
         "memory_bytes": output::estimate_memory(info.n_channels(), threads),
         "disk_bytes": output::estimate_disk(info.n_channels(), info.duration_s()),
-        "out": arguments.output.out,
+        "out": path_text(&arguments.output.out),
         "parameters": parameters,
     });
     print_json(&plan)

@@ -1,3 +1,4 @@
 //! What makes a run survive: checkpoints of its stages.
 
+pub mod checked_file;
 pub mod checkpoint;

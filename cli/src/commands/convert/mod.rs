@@ -17,6 +17,7 @@ use somata_io::{
 };
 
 use crate::{
+    again::{command_line, path_text},
     commands::print_json,
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
@@ -247,12 +248,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let mut summary = json!({
             "somata": env!("CARGO_PKG_VERSION"),
             "kind": "convert",
-            "source": arguments.result,
+            "source": path_text(&arguments.result),
             "source_kind": kind.manifest_kind(),
             "format": arguments.to.name(),
-            "out": out,
+            "out": path_text(&out),
             "files": written.files,
-            "command": std::env::args().collect::<Vec<_>>(),
+            "command": command_line(),
             "finished": seconds_since_epoch(),
             "seconds": start.elapsed().as_secs_f64(),
             "warnings": written.warnings,

@@ -4,6 +4,7 @@ use serde_json::json;
 use somata_io::recording::RecordingReader;
 
 use crate::{
+    again::path_text,
     commands::{print, print_json},
     exit::Outcome,
 };
@@ -29,7 +30,7 @@ pub fn tell(reader: &dyn RecordingReader, as_json: bool) -> Outcome {
         return print_json(&json!({
             "kind": "recording",
             "format": d.format,
-            "paths": d.paths,
+            "paths": d.paths.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
             "sampling_frequency_hz": d.sampling_frequency_hz,
             "n_samples": d.n_samples,
             "duration_s": d.duration_s(),
