@@ -131,7 +131,7 @@ pub fn manifest(
         "device": executor.name(),
         "inputs": description.paths.iter().map(|path| json!({
             "path": path,
-            "bytes": std::fs::metadata(path).map(|meta| meta.len()).unwrap_or(0),
+            "bytes": somata_io::checksum::total_bytes(path).unwrap_or(0),
         })).collect::<Vec<_>>(),
         "input_fingerprint": description.identity,
         "movie": {

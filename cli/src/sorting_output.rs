@@ -38,7 +38,7 @@ pub fn manifest(
         .map(|path| {
             json!({
                 "path": path,
-                "bytes": std::fs::metadata(path).map(|meta| meta.len()).unwrap_or(0),
+                "bytes": somata_io::checksum::total_bytes(path).unwrap_or(0),
                 "fingerprint": somata_io::checksum::sampled_fingerprint(path).unwrap_or_default(),
             })
         })

@@ -3,6 +3,7 @@
 //! Each variant says what and where (path, byte, line or key); [`IoError::hint`] says what to do. [`IoError::kind`] is all that
 //! the command needs to choose an exit code: input (3) or output, lock, disk full (4).
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -73,15 +74,23 @@ pub enum IoError {
         sample_bytes: usize,
     },
     /// The sample type is not one that is read.
-    #[error("`{}` has samples of type `{dtype}`, which is not supported", path.display())]
+    #[error("`{}` has samples of type `{}`, which is not supported", path.display(), plain(dtype))]
     UnknownDtype {
         /// The file that names the type.
         path: PathBuf,
         /// The name that was given.
         dtype: String,
     },
+    /// The data are packed by a codec that is not read.
+    #[error("`{}` is packed by `{}`, which is not read", path.display(), plain(codec))]
+    UnknownCodec {
+        /// The file that names the codec.
+        path: PathBuf,
+        /// Its name.
+        codec: String,
+    },
     /// A key that is needed is absent.
-    #[error("`{}` has no `{key}`", path.display())]
+    #[error("`{}` has no `{}`", path.display(), plain(key))]
     MissingKey {
         /// The header or JSON file.
         path: PathBuf,
@@ -89,7 +98,7 @@ pub enum IoError {
         key: String,
     },
     /// A key is there but its value makes no sense.
-    #[error("`{}`: `{key}` is `{value}`, expected {expected}", path.display())]
+    #[error("`{}`: `{}` is `{}`, expected {}", path.display(), plain(key), plain(value), plain(expected))]
     BadValue {
         /// The header or JSON file.
         path: PathBuf,
@@ -101,7 +110,7 @@ pub enum IoError {
         expected: String,
     },
     /// A header or table cannot be parsed.
-    #[error("`{}`, {place}: {what}", path.display())]
+    #[error("`{}`, {}: {}", path.display(), plain(place), plain(what))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -111,7 +120,7 @@ pub enum IoError {
         what: String,
     },
     /// The probe does not fit the recording's channels.
-    #[error("the probe in `{}` does not fit the recording: {what}", path.display())]
+    #[error("the probe in `{}` does not fit the recording: {}", path.display(), plain(what))]
     ProbeMismatch {
         /// The file that holds the probe.
         path: PathBuf,
@@ -119,7 +128,7 @@ pub enum IoError {
         what: String,
     },
     /// The probe itself makes no sense.
-    #[error("the probe in `{}` is not usable: {what}", path.display())]
+    #[error("the probe in `{}` is not usable: {}", path.display(), plain(what))]
     ProbeGeometry {
         /// The file that holds the probe.
         path: PathBuf,
@@ -127,7 +136,7 @@ pub enum IoError {
         what: String,
     },
     /// No reader knows this path.
-    #[error("`{}` is not a recording that somata knows: {seen}", path.display())]
+    #[error("`{}` is not a recording that somata knows: {}", path.display(), plain(seen))]
     Unrecognised {
         /// The path.
         path: PathBuf,
@@ -161,7 +170,7 @@ pub enum IoError {
         n_samples: u64,
     },
     /// No reader knows this movie.
-    #[error("`{}` is not a movie that somata knows: {seen}", path.display())]
+    #[error("`{}` is not a movie that somata knows: {}", path.display(), plain(seen))]
     NotAMovie {
         /// The path.
         path: PathBuf,
@@ -169,7 +178,7 @@ pub enum IoError {
         seen: String,
     },
     /// No reader knows this still image.
-    #[error("`{}` is not an image that somata knows: {seen}", path.display())]
+    #[error("`{}` is not an image that somata knows: {}", path.display(), plain(seen))]
     NotAnImage {
         /// The path.
         path: PathBuf,
@@ -177,7 +186,7 @@ pub enum IoError {
         seen: String,
     },
     /// A movie or image that makes no sense as a whole.
-    #[error("`{}`: {what}", path.display())]
+    #[error("`{}`: {}", path.display(), plain(what))]
     BadImage {
         /// The file.
         path: PathBuf,
@@ -187,7 +196,7 @@ pub enum IoError {
         hint: String,
     },
     /// A page of a movie or image that cannot be used.
-    #[error("`{}`, page {page}: {what}", path.display())]
+    #[error("`{}`, page {page}: {}", path.display(), plain(what))]
     BadPage {
         /// The file.
         path: PathBuf,
@@ -249,7 +258,7 @@ pub enum IoError {
         hint: String,
     },
     /// A file of network weights is damaged, or is not for this network.
-    #[error("`{}` does not hold the weights that are needed: {what}", path.display())]
+    #[error("`{}` does not hold the weights that are needed: {}", path.display(), plain(what))]
     BadWeights {
         /// The file, or the name of the embedded weights.
         path: PathBuf,
@@ -306,6 +315,9 @@ impl IoError {
             IoError::UnknownDtype { .. } => {
                 format!("the supported types are {}", crate::recording::SUPPORTED_DTYPES.join(", "))
             }
+            IoError::UnknownCodec { .. } => {
+                "save it again with Blosc, Zstandard, LZ4, zlib or gzip, or without compression".to_owned()
+            }
             IoError::MissingKey { path, .. } | IoError::BadValue { path, .. } | IoError::Malformed { path, .. } => {
                 format!("`{}` may be damaged, or written by a version that is not known yet", name_of(path))
             }
@@ -316,8 +328,8 @@ impl IoError {
                     .to_owned()
             }
             IoError::Unrecognised { .. } => {
-                "give a folder with `recording.bin` and `recording.json`, a folder saved by SpikeInterface, a SpikeGLX \
-                 `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
+                "give a folder with `recording.bin` and `recording.json`, a folder or Zarr store saved by SpikeInterface, NWB in \
+                 Zarr, a SpikeGLX `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
                  `--dtype`"
                     .to_owned()
             }
@@ -329,7 +341,7 @@ impl IoError {
             IoError::Exists { .. } => "choose another folder, or replace it with `--force`".to_owned(),
             IoError::Locked { .. } => "wait until the other run has ended, or choose another folder".to_owned(),
             IoError::NotAMovie { .. } => {
-                "give TIFF files in the order of time, a folder of them, or a bare binary file with `--height` and `--width`".to_owned()
+                "give TIFF files in the order of time, a folder of them, a Zarr store, or a bare binary file with `--height` and `--width`".to_owned()
             }
             IoError::NotAnImage { .. } => "give a TIFF, PNG or JPEG file".to_owned(),
             IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
@@ -403,6 +415,31 @@ impl IoError {
     }
 }
 
+/// Letters of a text that an input puts into a message at most.
+const LONGEST_TEXT: usize = 400;
+
+/// A text that may come from an input, as a message shows it: cut when it is long, and without control characters, since a file
+/// must not write to the reader's terminal.
+fn plain(text: &str) -> Cow<'_, str> {
+    let is_short = text.chars().nth(LONGEST_TEXT).is_none();
+    if is_short && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut letters: Vec<char> = text.chars().take(LONGEST_TEXT + 1).collect();
+    if letters.len() > LONGEST_TEXT {
+        letters.truncate(LONGEST_TEXT - 1);
+        letters.push('…');
+    }
+    let shown = |letter: char| {
+        if letter.is_control() {
+            '\u{fffd}'
+        } else {
+            letter
+        }
+    };
+    Cow::Owned(letters.into_iter().map(shown).collect())
+}
+
 /// The last part of a path, for messages.
 pub(crate) fn name_of(path: &Path) -> String {
     path.file_name()
@@ -437,6 +474,16 @@ mod tests {
             io::Error::from(io::ErrorKind::PermissionDenied),
         );
         assert_eq!(denied.kind(), IoErrorKind::Output);
+    }
+
+    #[test]
+    fn a_text_of_a_file_cannot_write_to_the_terminal_or_go_on_for_ever() {
+        let error = IoError::malformed(Path::new("a"), "member \u{1b}[31m", "é\n".repeat(10_000));
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text}");
+        assert!(text.chars().count() < 450, "{text}");
+        assert_eq!(plain("a µ"), "a µ");
+        assert_eq!(plain(&"é".repeat(LONGEST_TEXT)), "é".repeat(LONGEST_TEXT));
     }
 
     #[test]

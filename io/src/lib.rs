@@ -22,5 +22,6 @@ pub mod still_image;
 pub mod tables;
 mod tiff;
 pub mod weights;
+mod zarr;
 
 pub use error::{IoError, IoErrorKind};

@@ -8,7 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, name_of};
-use crate::recording::OpenOptions;
+use crate::recording::{OpenOptions, nwb_zarr, zarr_spikeinterface};
+use crate::zarr::{Node, is_store};
 
 /// A recording format that is read.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -17,6 +18,10 @@ pub enum Format {
     Folder,
     /// SpikeInterface's saved binary folder.
     SpikeInterfaceFolder,
+    /// SpikeInterface's saved Zarr folder.
+    SpikeInterfaceZarr,
+    /// NWB in Zarr.
+    NwbZarr,
     /// SpikeGLX `.bin` + `.meta`.
     SpikeGlx,
     /// Blackrock `.ns1` to `.ns6`.
@@ -71,6 +76,9 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             "the folder has a `binary.json`".to_owned(),
         );
     }
+    if is_store(path) {
+        return sniff_store(path);
+    }
     let mut names = Vec::new();
     list_files(path, SEARCH_DEPTH, &mut names)?;
     let ending = |endings: &[&str]| -> Vec<&PathBuf> {
@@ -107,13 +115,29 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             }
         }
     }
+    // The stores in a folder, but not the groups in them.
+    let mut stores: Vec<&Path> = names
+        .iter()
+        .filter(|name| matches!(name_of(name).as_str(), ".zgroup" | "zarr.json"))
+        .filter_map(|name| name.parent())
+        .filter(|store| store.parent().is_some_and(|above| !is_store(above)))
+        .collect();
+    stores.dedup();
+    match stores[..] {
+        [] => {}
+        [only] => return sniff_store(only),
+        _ => {
+            let shown = stores.iter().map(|store| format!("`{}`", store.display()));
+            return Err(IoError::Ambiguous {
+                path: path.to_owned(),
+                candidates: shown.collect(),
+            });
+        }
+    }
     let seen = if names.is_empty() {
         "the folder is empty".to_owned()
     } else if !ending(&["structure.oebin", ".continuous"]).is_empty() {
         "this looks like Open Ephys, which is not read yet".to_owned()
-    } else if !ending(&[".zattrs", ".zgroup", "zarr.json"]).is_empty() {
-        "this looks like Zarr, which is not read yet: save it again with `format=\"binary\"`"
-            .to_owned()
     } else {
         let mut shown: Vec<String> = names
             .iter()
@@ -131,6 +155,38 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
     Err(IoError::Unrecognised {
         path: path.to_owned(),
         seen,
+    })
+}
+
+/// A Zarr store: by what its root says.
+fn sniff_store(path: &Path) -> Result<Sniffed, IoError> {
+    let node = Node::open(path)?;
+    let found = |format, why: &str| {
+        Ok(Sniffed {
+            format,
+            path: path.to_owned(),
+            why: why.to_owned(),
+        })
+    };
+    if zarr_spikeinterface::is_recording(&node) {
+        return found(
+            Format::SpikeInterfaceZarr,
+            "the Zarr store has `traces_seg0` and `sampling_frequency`",
+        );
+    }
+    if nwb_zarr::is_nwb(&node) {
+        return found(Format::NwbZarr, "the Zarr store says that it is NWB");
+    }
+    if nwb_zarr::is_electrical_series(&node) {
+        return found(
+            Format::NwbZarr,
+            "the Zarr group is an `ElectricalSeries` of NWB",
+        );
+    }
+    Err(IoError::Unrecognised {
+        path: path.to_owned(),
+        seen: "it is a Zarr store, but neither a recording of SpikeInterface nor NWB; a movie is processed with `somata image`"
+            .to_owned(),
     })
 }
 
@@ -188,6 +244,14 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
             "there is a `binary.json` beside it",
         );
     }
+    if matches!(
+        name.as_str(),
+        "zarr.json" | ".zgroup" | ".zattrs" | ".zmetadata"
+    ) && is_store(folder)
+        && !told_all
+    {
+        return sniff_store(folder);
+    }
     let mut first = [0u8; 8];
     let n_first = File::open(path)
         .and_then(|file| file.take(8).read(&mut first))
@@ -209,6 +273,7 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         _ if first == *b"NEURALEV" || extension == "nev" => {
             "Blackrock `.nev` holds events: give the `.ns5` or `.ns6`"
         }
+        "zip" => "this is an archive: unpack it first, also when it holds a Zarr store",
         "cbin" => "this is compressed by mtscomp, which is not read yet: decompress it to `.bin`",
         "nwb" | "h5" | "hdf5" => "HDF5 and NWB are not read yet",
         _ if first == *b"\x89HDF\r\n\x1a\n" => "HDF5 and NWB are not read yet",

@@ -14,6 +14,7 @@ pub mod raw_binary;
 pub(crate) mod reader;
 pub(crate) mod scanimage;
 pub mod tiff;
+pub mod zarr;
 
 use std::path::PathBuf;
 
@@ -145,7 +146,7 @@ pub struct MovieOptions {
 }
 
 /// Opens `paths` as one movie, in the order given; a folder stands for its TIFF files in natural order (`a2` before `a10`),
-/// or for its `data.bin`.
+/// or for its `data.bin`; a Zarr store is a folder and a movie of its own.
 ///
 /// # Errors
 /// When the files are no movie that somata knows, differ in size or pixel type, or are damaged; see [`IoError`].
@@ -163,5 +164,6 @@ pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieRe
     match inputs.format {
         inputs::MovieFormat::Tiff => tiff::open(&inputs.files, options),
         inputs::MovieFormat::RawBinary => raw_binary::open(&inputs.files, options),
+        inputs::MovieFormat::Zarr => zarr::open(&inputs.files[0], options),
     }
 }

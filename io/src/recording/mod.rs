@@ -8,9 +8,12 @@ pub mod blackrock;
 pub(crate) mod flat;
 pub mod folder;
 pub(crate) mod frames;
+pub mod nwb_zarr;
 pub mod raw_binary;
 pub mod spikeglx;
 pub mod spikeinterface_folder;
+pub(crate) mod zarr_samples;
+pub mod zarr_spikeinterface;
 
 use std::path::{Path, PathBuf};
 
@@ -174,6 +177,18 @@ impl RecordingDescription {
                 "a number of µV other than 0",
             ));
         }
+        if let Some(delays) = &self.sample_delay {
+            if delays.len() != self.n_channels {
+                let found = format!("{} numbers", delays.len());
+                let expected = format!("{} numbers, one a channel", self.n_channels);
+                return Err(IoError::bad_value(path, "delay", found, &expected));
+            }
+            if let Some(channel) = delays.iter().position(|delay| !(0.0..1.0).contains(delay)) {
+                let key = format!("delay of channel {}", self.channel_ids[channel]);
+                let expected = "a fraction of a sample period, from 0 to below 1";
+                return Err(IoError::bad_value(path, &key, delays[channel], expected));
+            }
+        }
         if let Some(probe) = &self.probe {
             probe.validate(self.n_channels, path)?;
         }
@@ -232,6 +247,8 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReade
     match sniffed.format {
         Format::Folder => folder::open(&sniffed.path, options),
         Format::SpikeInterfaceFolder => spikeinterface_folder::open(&sniffed.path, options),
+        Format::SpikeInterfaceZarr => zarr_spikeinterface::open(&sniffed.path, options),
+        Format::NwbZarr => nwb_zarr::open(&sniffed.path, options),
         Format::SpikeGlx => spikeglx::open(&sniffed.path, options),
         Format::Blackrock => blackrock::open(&sniffed.path, options),
         Format::RawBinary => raw_binary::open(&sniffed.path, options),

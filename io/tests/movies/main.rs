@@ -9,3 +9,4 @@ mod noise;
 mod raw_binary;
 mod still_images;
 mod suite;
+mod zarr;

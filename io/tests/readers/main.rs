@@ -8,3 +8,4 @@ mod phy;
 mod spikeglx;
 mod spikeinterface_folder;
 mod suite;
+mod zarr;
