@@ -42,13 +42,6 @@ pub fn read_recording(path: &Path, folder: &Path) -> Result<(), IoError> {
 
 /// SpikeGLX: the meta file, and the samples beside it.
 pub fn spikeglx() -> Target {
-    fn parse(path: &Path, folder: &Path) -> Result<(), IoError> {
-        let described = describe(&Meta::read(path)?)?;
-        if let Some(probe) = &described.probe {
-            probe.validate(described.columns.len(), path)?;
-        }
-        read_recording(path, folder)
-    }
     let mut seeds = single_files("spikeglx_meta", &[".meta"], 1 << 20);
     for seed in &mut seeds {
         let text = String::from_utf8(seed.files[0].1.clone()).unwrap();
@@ -71,7 +64,7 @@ pub fn spikeglx() -> Target {
         seeds,
         expansion: 64,
         allowance_bytes: 4 << 20,
-        parse,
+        parse: read_recording,
     }
 }
 
