@@ -186,7 +186,8 @@ fn stores_give_the_spikes_of_a_flat_recording() {
         &spikes(&at("nwb.zarr"), &at("out-of-nwb")),
         "NWB Zarr",
     );
-    let inputs = &manifest(&at("out-of-si"))["inputs"];
+    let of_store = manifest(&at("out-of-si"));
+    let inputs = &of_store["inputs"];
     assert!(
         inputs[0]["bytes"].as_u64() > Some(2 * all.len() as u64),
         "{inputs}"
