@@ -9,11 +9,13 @@
 pub mod atomic;
 pub mod checksum;
 pub mod error;
+pub mod hdf5_writer;
 pub mod imaging_output;
 pub mod matlab;
 pub mod movie;
 pub mod npy;
 pub mod npy_rows;
+pub mod nwb_file;
 pub mod probe;
 pub mod recording;
 pub mod sniff;
