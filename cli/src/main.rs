@@ -40,7 +40,7 @@ enum Command {
     Compare(commands::compare::Arguments),
     /// Pair the cells of two sessions of one field
     Match(commands::match_sessions::Arguments),
-    /// Hand a result on to another program: SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
+    /// Hand a result on to another program: NWB, SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
     Convert(commands::convert::Arguments),
     /// Say what a file holds
     Info(commands::info::Arguments),

@@ -18,3 +18,4 @@ mod same_answer;
 mod same_imaging_answer;
 mod scores;
 mod segment;
+mod snapshots;

@@ -144,6 +144,13 @@ impl NwbWriter {
         links.push((name.to_owned(), link));
     }
 
+    /// Whether something was placed at `path`, and the group above it is not closed.
+    fn is_placed(&self, path: &str) -> bool {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let links = self.open.get(folder).into_iter().flatten();
+        links.into_iter().any(|(found, _)| found == name)
+    }
+
     /// Whether something was placed in the group at `path`, and it is not closed.
     pub(crate) fn is_open(&self, path: &str) -> bool {
         self.open.contains_key(path)
@@ -194,7 +201,10 @@ impl NwbWriter {
         description: &str,
         manufacturer: Option<&str>,
     ) -> Result<Link, IoError> {
-        let path = format!("general/devices/{name}");
+        let mut path = format!("general/devices/{}", object_name(name));
+        while self.is_placed(&path) {
+            path.push('_');
+        }
         let mut more = vec![("description", description)];
         more.extend(manufacturer.map(|manufacturer| ("manufacturer", manufacturer)));
         self.close_typed(&path, Neurodata::core("Device"), &more)?;
@@ -218,9 +228,11 @@ fn uuid(hash: &[u8; 32]) -> String {
     text
 }
 
-/// A name that a group can have: a slash would be a folder, and readers of the format refuse a colon.
+/// A name that a group can have: a slash would be a folder, a zero its end, and readers of the format refuse a colon.
 pub(crate) fn object_name(name: &str) -> String {
-    let name = name.trim().replace(['/', ':'], "_");
+    let name = name
+        .trim()
+        .replace(|c: char| c == '/' || c == ':' || c.is_control(), "_");
     match name.as_str() {
         "" | "." | ".." => "unnamed".to_owned(),
         _ => name,
@@ -244,7 +256,7 @@ mod tests {
     #[test]
     fn names_lead_nowhere_else() {
         assert_eq!(object_name("shank 0"), "shank 0");
-        assert_eq!(object_name("../a:b"), ".._a_b");
+        assert_eq!(object_name("../a:b\0"), ".._a_b_");
         assert_eq!(object_name(" .. "), "unnamed");
     }
 }

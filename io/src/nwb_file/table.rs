@@ -118,23 +118,19 @@ impl<'w> NwbTable<'w> {
         }
     }
 
-    /// A column of lists of rows of another table.
+    /// A column of lists of rows of another table, which `write` writes one after the other; `ends` says where each ends.
     pub fn regions(
         &mut self,
         name: &str,
         description: &str,
-        rows: &[i64],
         ends: &[u64],
         table: ObjectAddress,
+        write: impl FnOnce(&mut Hdf5Writer, &[Attribute]) -> Result<ObjectAddress, IoError>,
     ) -> Result<(), IoError> {
         self.names.push(name.to_owned());
         let more = region_attributes(description, table);
-        let at = self.dataset(
-            name,
-            Neurodata::common("DynamicTableRegion"),
-            &more,
-            |hdf5, attributes| hdf5.array(&[rows.len()], rows, attributes),
-        )?;
+        let kind = Neurodata::common("DynamicTableRegion");
+        let at = self.dataset(name, kind, &more, write)?;
         self.index(name, ends, at)
     }
 

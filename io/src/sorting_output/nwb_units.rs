@@ -173,17 +173,23 @@ impl Units<'_> {
             .zip(ends)
             .map(|(&start, end)| {
                 let start_s = self.time_s(start);
-                [start_s, start_s + (end - start) as f64 * period_s]
+                [start_s, start_s + (end - start).max(0) as f64 * period_s]
             })
             .collect();
         let n_units = self.sorting.unit_ids.len();
-        let values = stretches.as_flattened().repeat(n_units);
         let ends = running_sum((0..n_units).map(|_| stretches.len() as u64));
         let at = table.column(
             "obs_intervals",
             "stretches of the recording without pause, in seconds after the start of the session",
             &[],
-            |hdf5, attributes| hdf5.array(&[values.len() / 2, 2], &values, attributes),
+            |hdf5, attributes| {
+                let shape = [n_units * stretches.len(), 2];
+                let mut rows = RowDataset::new(f64::datatype(), &shape);
+                for _ in 0..n_units {
+                    rows.append_values(hdf5, stretches.as_flattened().iter().copied())?;
+                }
+                rows.finish(hdf5, attributes)
+            },
         )?;
         table.index("obs_intervals", &ends, at)
     }
@@ -225,14 +231,19 @@ impl Units<'_> {
         region: ObjectAddress,
     ) -> Result<(), IoError> {
         let n_units = self.sorting.unit_ids.len();
-        let all: Vec<i64> = (0..n_electrodes as i64).collect();
         let ends = running_sum((0..n_units).map(|_| n_electrodes as u64));
         table.regions(
             "electrodes",
             "electrodes of the waveform of each unit, in its order",
-            &all.repeat(n_units),
             &ends,
             region,
+            |hdf5, attributes| {
+                let mut rows = RowDataset::new(i64::datatype(), &[n_units * n_electrodes]);
+                for _ in 0..n_units {
+                    rows.append_values(hdf5, 0..n_electrodes as i64)?;
+                }
+                rows.finish(hdf5, attributes)
+            },
         )
     }
 
@@ -320,7 +331,7 @@ fn write_electrodes(
     probe: &NwbProbe,
 ) -> Result<ObjectAddress, IoError> {
     let device = nwb.device(
-        &object_name(&probe.name),
+        &probe.name,
         &probe.description,
         probe.manufacturer.as_deref(),
     )?;

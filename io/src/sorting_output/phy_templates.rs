@@ -64,6 +64,9 @@ pub fn read_phy_electrodes(path: &Path) -> Result<Option<PhyElectrodes>, IoError
     }))
 }
 
+/// Values of a waveform that is still believed: ten thousand samples on ten thousand channels.
+const LARGEST_WAVEFORM: usize = 100_000_000;
+
 /// Mean waveforms of units, read one at a time.
 #[derive(Clone, Debug)]
 pub struct UnitWaveforms {
@@ -97,6 +100,10 @@ impl UnitWaveforms {
             let what = format!("its shape {shape:?} is not of templates, samples and channels");
             return Err(IoError::malformed(&waveforms, "shape", what));
         };
+        if templates.row_length > LARGEST_WAVEFORM {
+            let what = format!("a template of {n_samples} samples on {n_electrodes} channels");
+            return Err(IoError::malformed(&waveforms, "shape", what));
+        }
         let ids = read_phy_spikes(&folder)?.ids;
         let found = read_npy_as_i64(&found_by)?.data;
         if found.len() != ids.len() {

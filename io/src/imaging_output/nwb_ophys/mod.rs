@@ -7,13 +7,14 @@
 //! | `Fluorescence/Neuropil`, `Corrected`, `Denoised`, `Deconvolved` | the same | the other traces, those that there are |
 //! | `DfOverF/RoiResponseSeries` | the same | ΔF/F |
 //! | `xy_translation` | `TimeSeries` | by how much each frame was moved onto the reference, x and y, pixels |
-//! | `SummaryImages` | `Images` | mean, largest activity and correlation, `[x, y]` as the format asks |
+//! | `SummaryImages` | `Images` | mean, largest activity and correlation, `[x, y]` as the format asks; NaN where a folder has no value |
 //!
 //! With several planes each name has the plane's number at its end, as in `PlaneSegmentationPlane0`. The names are those that NeuroConv
 //! writes and roiextractors looks for. `MotionCorrection` of the format would have to hold the registered movie; the translation alone is
 //! a `TimeSeries`. A plane without cells has a table without rows and no traces.
 
-use super::pickle_reader::PyValue;
+mod frames;
+
 use super::result_reader::{CellPixels, ImagingResult, PlaneFolder};
 use super::traces::TraceKind;
 use crate::error::IoError;
@@ -21,7 +22,6 @@ use crate::hdf5_writer::{
     Attribute, AttributeValue, ChunkedDataset, Datatype, Hdf5Element, Link, ObjectAddress,
     RowDataset,
 };
-use crate::npy::read_npy_as_f64;
 use crate::nwb_file::table::{NwbTable, region_attributes};
 use crate::nwb_file::{Neurodata, NwbWriter, object_name};
 use crate::tables::{Column, NamedColumn};
@@ -64,7 +64,7 @@ pub fn write_nwb_ophys(
     microscope: &NwbMicroscope,
 ) -> Result<Vec<String>, IoError> {
     let device = nwb.device(
-        &object_name(&microscope.name),
+        &microscope.name,
         &microscope.description,
         microscope.manufacturer.as_deref(),
     )?;
@@ -89,7 +89,7 @@ pub fn write_nwb_ophys(
                 writer.traces(kind, table)?;
             }
         }
-        writer.images()?;
+        warnings.extend(writer.images()?);
         warnings.extend(writer.motion()?);
         first_cell += plane.cells.len();
     }
@@ -339,93 +339,6 @@ impl Plane<'_> {
         self.nwb
             .close_typed(path, Neurodata::core(kind), &[("description", description)])?;
         Ok(())
-    }
-
-    /// Images of the plane.
-    fn images(&mut self) -> Result<(), IoError> {
-        let image = |key: &str| {
-            let image = self.plane.setting(key).and_then(PyValue::numbers);
-            image.filter(|image| image.shape.len() == 2 && !image.values.is_empty())
-        };
-        let images = [
-            (
-                "mean",
-                "meanImg",
-                "mean of the registered frames, in counts",
-            ),
-            ("max", "max_proj", "largest activity in the binned movie"),
-            (
-                "correlation",
-                "Vcorr",
-                "correlation of each pixel with its neighbours",
-            ),
-        ]
-        .map(|(name, key, description)| Some((name, description, image(key)?)));
-        for (name, description, image) in images.into_iter().flatten() {
-            let [height, width] = image.shape[..] else {
-                continue;
-            };
-            let path = format!("{OPHYS}/SummaryImages/{name}{}", self.suffix);
-            let mut attributes = self.nwb.typed(&path, Neurodata::core("GrayscaleImage"));
-            attributes.push(Attribute::text("description", description));
-            let turned: Vec<f32> = (0..width)
-                .flat_map(|x| (0..height).map(move |y| (y, x)))
-                .map(|(y, x)| image.values[y * width + x] as f32)
-                .collect();
-            let at = self
-                .nwb
-                .hdf5
-                .array(&[width, height], &turned, &attributes)?;
-            self.nwb.place(&path, Link::Hard(at));
-        }
-        Ok(())
-    }
-
-    /// By how much each frame was moved; a warning when what is said of it does not fit.
-    fn motion(&mut self) -> Result<Option<String>, IoError> {
-        let n_frames = self.result.traces.n_frames();
-        let own = self.plane.folder.join("shifts.npy");
-        let shifts: Vec<[f64; 2]> = if own.is_file() {
-            let array = read_npy_as_f64(&own)?;
-            if array.shape != [n_frames, 2] {
-                let what = format!("its shape {:?} is not of {n_frames} frames", array.shape);
-                return Err(IoError::malformed(&own, "shape", what));
-            }
-            array.data.as_chunks().0.to_vec()
-        } else {
-            let offsets = ["yoff", "xoff"].map(|key| self.plane.setting(key)?.numbers());
-            let [Some(y), Some(x)] = offsets else {
-                return Ok(None);
-            };
-            if y.values.len() != n_frames || x.values.len() != n_frames {
-                return Ok(Some(format!(
-                    "plane {}: `yoff` and `xoff` are not of its {n_frames} frames, and are left out",
-                    self.plane.plane
-                )));
-            }
-            y.values
-                .iter()
-                .zip(&x.values)
-                .map(|(&y, &x)| [y, x])
-                .collect()
-        };
-        let path = format!("{OPHYS}/xy_translation{}", self.suffix);
-        // Where the tissue lies lower and further right, the frame is moved up and to the left.
-        let moved: Vec<f32> = shifts
-            .iter()
-            .flat_map(|[y, x]| [-x as f32, -y as f32])
-            .collect();
-        let at = self
-            .nwb
-            .hdf5
-            .array(&[n_frames, 2], &moved, &data_attributes("pixels"))?;
-        self.nwb.place(&format!("{path}/data"), Link::Hard(at));
-        self.series(
-            &path,
-            "TimeSeries",
-            "by how much each frame was moved onto the reference: x to the right and y down, mean over the frame",
-        )?;
-        Ok(None)
     }
 }
 
