@@ -94,6 +94,26 @@ def test_a_memory_map_is_read_where_it_is(
     assert part.n_samples == 30_000 * 4
 
 
+def test_a_map_in_another_shape_is_still_the_file_and_a_slice_of_it_is_not(tmp_path: Path) -> None:
+    from somata._recordings import _whole_file
+
+    path = tmp_path / "samples.bin"
+    np.arange(60, dtype=np.int16).tofile(path)
+    flat = np.memmap(path, np.int16, mode="r")
+    assert _whole_file(flat.reshape(-1, 4)) == (path, 0)
+    assert _whole_file(flat.reshape(-1, 4)[1:]) is None
+    assert _whole_file(flat[4:].reshape(-1, 4)) is None
+    assert _whole_file(flat.reshape(-1, 4)[::-1]) is None
+    assert _whole_file(flat.reshape(4, -1).T) is None
+    assert _whole_file(np.memmap(path, np.int16, mode="r", offset=8).reshape(-1, 4)) == (path, 8)
+
+
+def test_the_probe_of_an_array_may_be_a_file(sorted_folder: Path, recording_folder: Path, samples: np.ndarray) -> None:
+    facts = {"sampling_frequency_hz": 30_000, "gain_uv": 0.195, "device": "cpu", "progress": False}
+    result = somata.sort(samples, probe=recording_folder / "probe.json", **facts)
+    assert same_spikes(result, somata.SortResult(sorted_folder))
+
+
 def test_parameters_reach_the_program(recording_folder: Path, tmp_path: Path) -> None:
     result = somata.sort(
         recording_folder,

@@ -104,7 +104,7 @@ def imaging_figure(result: ImageResult) -> matplotlib.figure.Figure:
     framed = np.pad(masks, 1)
     edge = np.zeros(masks.shape, dtype=bool)
     for rows, columns in ((slice(None, -2), slice(1, -1)), (slice(2, None), slice(1, -1))):
-        edge |= (framed[rows, columns] != masks) | (framed.T[rows, columns].T != masks)
+        edge |= (framed[rows, columns] != masks) | (masks != framed.T[rows, columns].T)
     outline = np.zeros((*masks.shape, 4))
     outline[edge & (masks > 0)] = (1.0, 0.8, 0.1, 0.9)
     field.imshow(outline, interpolation="nearest")

@@ -131,7 +131,8 @@ def _recording_array(
     description |= {} if offset_uv is None else {"offset_uv": offset_uv}
     _write_pieces(folder / "recording.bin", samples, dtype)
     (folder / "recording.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
-    return Input([folder])
+    # Named also where it lies in the folder: a path of the user's stays where it is.
+    return Input([folder], ["--probe", str(probe_path)])
 
 
 def movie_input(movie: Any, folder: Path, *, frame_rate_hz: float | None, facts: Sequence[str]) -> Input:
@@ -185,10 +186,14 @@ def _supported(dtype: np.dtype[Any], names: tuple[str, ...], what: str) -> str:
 
 def _whole_file(array: npt.NDArray[Any]) -> tuple[Path, int] | None:
     """Path and header bytes of the file that `array` is, when it is exactly the rest of one, unchanged."""
-    # A slice of a map keeps the map's `offset` and `filename`, which then are not its own; its base is another map.
-    if not isinstance(array, np.memmap) or not isinstance(array.base, mmap.mmap) or not array.flags.c_contiguous:
+    if not isinstance(array, np.memmap) or not array.flags.c_contiguous:
         return None
-    if array.filename is None or array.mode == "c":
+    # A view of a map keeps the map's `offset` and `filename`, which then may not be its own. Another shape of the whole
+    # map (its base) is the same file; a slice is not.
+    base = array.base
+    if isinstance(base, np.memmap) and base.nbytes == array.nbytes and base.flags.c_contiguous:
+        base = base.base
+    if not isinstance(base, mmap.mmap) or array.filename is None or array.mode == "c":
         return None
     path = Path(array.filename)
     array.flush()
