@@ -173,8 +173,6 @@ pub struct Arguments {
     /// With `--to coco`: outlines instead of run lengths, for tools that know only polygons; holes are filled
     #[arg(long)]
     polygons: bool,
-    #[command(flatten)]
-    nwb: nwb::NwbArguments,
     /// Replace a file, or a folder that `somata convert` wrote
     #[arg(long)]
     force: bool,
@@ -184,6 +182,9 @@ pub struct Arguments {
     /// Show no messages
     #[arg(long, short)]
     quiet: bool,
+    // Last, since its heading holds for all that follows.
+    #[command(flatten)]
+    nwb: nwb::NwbArguments,
 }
 
 /// What was written.
