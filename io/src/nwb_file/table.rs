@@ -149,7 +149,14 @@ impl<'w> NwbTable<'w> {
             &format!("{name}_index"),
             Neurodata::common("VectorIndex"),
             &more,
-            |hdf5, attributes| hdf5.array(&[ends.len()], ends, attributes),
+            |hdf5, attributes| {
+                // numpy makes floats of int64 and uint64 together, and SpikeInterface then fails to slice; of uint32 it does not.
+                let short: Result<Vec<u32>, _> = ends.iter().map(|&end| end.try_into()).collect();
+                match short {
+                    Ok(ends) => hdf5.array(&[ends.len()], &ends, attributes),
+                    Err(_) => hdf5.array(&[ends.len()], ends, attributes),
+                }
+            },
         )?;
         Ok(())
     }

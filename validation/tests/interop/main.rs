@@ -67,9 +67,14 @@ fn run(program: &Path, arguments: &[&str]) -> String {
 /// Hands a result on as NWB and has it opened.
 fn nwb_opens(python: &Path, somata: &Path, result: &str) {
     let file = format!("{result}.nwb");
-    let start = ["--session-start", "2026-01-31T09:30:00+01:00", "--quiet"];
+    // nwbinspector asks for a subject and for when the session began, which no result knows.
+    let metadata = format!("{result}.toml");
+    let text = "session_start = \"2026-01-31T09:30:00+01:00\"\n[subject]\nsubject_id = \"m1\"\n\
+                species = \"Mus musculus\"\nsex = \"F\"\nage = \"P90D\"\n";
+    std::fs::write(&metadata, text).unwrap();
     let convert = ["convert", result, "--to", "nwb", "--out", &file];
-    run(somata, &[&convert[..], &start].concat());
+    let more = ["--metadata", &metadata, "--quiet"];
+    run(somata, &[&convert[..], &more].concat());
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/interop/open_nwb_result.py"

@@ -55,7 +55,7 @@ def sorting(nwb):
     same(electrodes["raw_column"][:], load("channel_map"), "raw_column")
     assert list(electrodes["group_name"][:]) == [f"shank{shank}" for shank in load("channel_shanks")]
     if len(ids):
-        from spikeinterface.extractors import NwbSortingExtractor
+        from spikeinterface.extractors.nwbextractors import NwbSortingExtractor
         opened = NwbSortingExtractor(path, sampling_frequency=rate, t_start=0)
         for unit in opened.unit_ids:
             same(opened.get_unit_spike_train(unit), load("spike_times")[load("spike_clusters") == int(unit)], "SpikeInterface")
