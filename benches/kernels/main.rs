@@ -53,6 +53,9 @@ fn kernels(criterion: &mut Criterion) {
         n_sizes: sizes as u32,
         n_neighbours: neighbours as u32,
         n_taps: taps as u32,
+        threshold: 1e9,
+        stride: 1,
+        gate: 1e9,
     };
     let shape = values(shapes * taps);
     let neighbour: Vec<u32> = (0..(CHANNELS * neighbours) as u32)
@@ -63,6 +66,10 @@ fn kernels(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((x.len() * products) as u64));
     group.bench_function("score_footprints", |bench| {
         bench.iter(|| score_footprints(&p, &x, &shape, &neighbour, &weight, &mut out));
+    });
+    let every_third = ScoreFootprintsParams { stride: 3, ..p };
+    group.bench_function("score_footprints, quiet data, every third first", |bench| {
+        bench.iter(|| score_footprints(&every_third, &x, &shape, &neighbour, &weight, &mut out));
     });
 
     let (units, rank, taps, entries) = (40, 3, 120, 30);

@@ -20,6 +20,12 @@ use crate::{
 
 /// Standard deviations of the footprints, µm.
 const FOOTPRINT_SIGMAS_UM: [f64; 3] = [8.0, 20.0, 40.0];
+/// Scores are computed at every so manieth sample first, where the shapes are smooth enough.
+const STRIDES: [u32; 3] = [4, 3, 2];
+/// Least share of a score that must be left at the nearest of those samples.
+const LEAST_LEFT: f32 = 0.8;
+/// Share of the threshold that noise may take from what is left.
+const NOISE_SHARE: f32 = 0.15;
 
 /// A peak of one block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,6 +120,8 @@ impl Detector {
                 }
             }
         }
+        let threshold = detection.threshold as f32;
+        let (stride, gate) = first_scores(shapes, threshold);
         let features = geometry.within(parameters.clustering.radius_um);
         let (feature_table, feature_neighbours) = padded(&features, |_| NONE);
         let (localize_table, localize_neighbours) = padded(&near, |_| NONE);
@@ -127,13 +135,16 @@ impl Detector {
                 n_sizes: sizes as u32,
                 n_neighbours: n_neighbours as u32,
                 n_taps: shapes.n_taps as u32,
+                threshold,
+                stride,
+                gate,
             },
             detect: DetectPeaksParams {
                 n_blocks: 0,
                 n_samples: WINDOW_SAMPLES as u32,
                 n_channels: n_channels as u32,
                 n_neighbours: n_neighbours as u32,
-                threshold: detection.threshold as f32,
+                threshold,
                 exclusion: samples(detection.exclusion_ms),
                 lobe: samples(detection.lobe_ms),
                 lobe_ratio: detection.lobe_ratio as f32,
@@ -264,6 +275,17 @@ impl Detector {
     pub fn feature_length(&self) -> usize {
         self.feature_neighbours * self.project.n_components as usize
     }
+}
+
+/// Distance between the scores that are computed first, samples, and how large one must be for those beside it.
+fn first_scores(shapes: &Shapes, threshold: f32) -> (u32, f32) {
+    for stride in STRIDES {
+        let left = shapes.autocorrelation(stride as usize / 2);
+        if left >= LEAST_LEFT {
+            return (stride, (left - NOISE_SHARE) * threshold);
+        }
+    }
+    (1, threshold)
 }
 
 impl DetectionDownloads {

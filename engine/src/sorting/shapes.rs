@@ -40,6 +40,14 @@ impl Shapes {
     pub fn n_shapes(&self) -> usize {
         self.prototypes.len() / self.n_taps
     }
+
+    /// Smallest correlation of a prototype with itself `lag` samples later: what is left of a score that far off.
+    pub fn autocorrelation(&self, lag: usize) -> f32 {
+        self.prototypes
+            .chunks_exact(self.n_taps)
+            .map(|shape| shape.iter().zip(&shape[lag..]).map(|(a, b)| a * b).sum())
+            .fold(1.0, f32::min)
+    }
 }
 
 /// Learns shapes from the survey; `None` when there are too few crossings to learn anything from.

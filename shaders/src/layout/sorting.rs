@@ -130,6 +130,12 @@ kernel! {
         n_neighbours: u32,
         /// Samples of a shape (at most 256).
         n_taps: u32,
+        /// Scores up to this are written as 0.
+        threshold: f32,
+        /// On the processor every such score is computed first (1 to 4), the others only beside a large one.
+        stride: u32,
+        /// A score this large has those beside it computed.
+        gate: f32,
     }
     workgroups(self) { [self.n_samples.div_ceil(128), self.n_channels, self.n_blocks] }
 }

@@ -6,8 +6,9 @@
 //
 // is what the log posterior gains when unit u is added at start sample t with score b = scores[u, t]; the amplitude has
 // the prior N(1, 1 / precision). The spike with the largest gain is taken, its template subtracted from the scores of
-// the units that share channels with it, and so on until no gain passes the threshold. A sweep takes every spike out
-// and decides it again, given all others. Ties go to the lower tile, the lower unit, the earlier sample.
+// the units that share channels with it, and so on until no gain passes the threshold. A sweep decides every spike
+// again, given all others; an amplitude that would change by SETTLED at most is left, and with it the scores. Ties go to
+// the lower tile, the lower unit, the earlier sample.
 //
 // ONE workgroup of 256 invocations handles one block, since each decision needs the one before; blocks run side by
 // side. Within a decision the invocations share the work: the search for the best tile, the subtraction (pairs times
@@ -65,6 +66,7 @@ const TILE: u32 = 32u;
 const MAX_TILES: u32 = 1024u;
 const MAX_SPIKES: u32 = 65535u;
 const NONE: u32 = 0xffffffffu;
+const SETTLED: f32 = 0.002;
 const SIGN: u32 = 0x80000000u;
 // Invocations that reduce a tile together.
 const TEAM: u32 = 32u;
@@ -92,6 +94,8 @@ var<workgroup> chosen_item: u32;
 var<workgroup> spike_time: u32;
 var<workgroup> spike_unit: u32;
 var<workgroup> spike_amplitude: f32;
+// Whether a sweep gives it another unit or time, or drops it.
+var<workgroup> spike_moves: u32;
 
 fn amplitude_of(unit: u32, b: f32) -> f32 {
     let norm = unit_table[unit];
@@ -438,7 +442,27 @@ fn pursue(lane: u32, capacity: u32) -> u32 {
     return 0u;
 }
 
-// One sweep: every spike is taken out and chosen again, or dropped.
+// Score of a pair's neighbour at t if the pair's unit had no spike of this amplitude at `time`.
+fn score_without(pair: u32, t: u32, time: u32, amplitude: f32) -> f32 {
+    let b = scores[score_base + pair_unit[pair] * params.n_samples + t];
+    let lags = 2u * params.n_taps - 1u;
+    let lag = t + params.n_taps - 1u - time;
+    // Before the lags' begin the difference wraps around.
+    if lag < lags {
+        return b + amplitude * cross[pair * lags + lag];
+    }
+    return b;
+}
+
+// Whether spikes other than that of `unit` at `time` silence `other` at t.
+fn is_blocked_without(other: u32, t: u32, unit: u32, time: u32) -> bool {
+    let i = other * params.n_samples + t;
+    let spikes_here = (scratch[blocked_base + i / 4u] >> (8u * (i % 4u))) & 255u;
+    let is_own = other == unit && max(t, time) - min(t, time) <= params.refractory;
+    return spikes_here != select(0u, 1u, is_own);
+}
+
+// One sweep: every spike is chosen again, or dropped, as if it were not there.
 fn decide_again(lane: u32, n: u32) {
     for (var i = 0u; i < n; i++) {
         if lane == 0u {
@@ -451,10 +475,6 @@ fn decide_again(lane: u32, n: u32) {
         if amplitude > 0.0 {
             let time = spike_time;
             let unit = spike_unit;
-            subtract(lane, unit, time, -amplitude);
-            mark(lane, unit, time, false);
-            storageBarrier();
-
             let begin = max(max(time, params.jitter) - params.jitter, params.first);
             let end = max(min(time + params.jitter + 1u, params.last), begin);
             let width = max(end - begin, 1u);
@@ -463,10 +483,11 @@ fn decide_again(lane: u32, n: u32) {
             var best = params.threshold;
             var best_item = NONE;
             for (var item = lane; item < n_items; item += LANES) {
-                let other = pair_unit[pairs + item / width];
+                let pair = pairs + item / width;
+                let other = pair_unit[pair];
                 let t = begin + item % width;
-                let b = scores[score_base + other * params.n_samples + t];
-                if b > score_min_of(other) && !is_blocked(other, t) {
+                let b = score_without(pair, t, time, amplitude);
+                if b > score_min_of(other) && !is_blocked_without(other, t, unit, time) {
                     let gain = gain_of(other, b);
                     if gain > best {
                         best = gain;
@@ -478,23 +499,37 @@ fn decide_again(lane: u32, n: u32) {
             let item = workgroupUniformLoad(&chosen_item);
             if lane == 0u {
                 var record = load_record(i);
-                spike_amplitude = 0.0;
+                var next = 0.0;
+                spike_moves = 1u;
                 if item != NONE {
-                    spike_unit = pair_unit[pairs + item / width];
+                    let pair = pairs + item / width;
+                    spike_unit = pair_unit[pair];
                     spike_time = begin + item % width;
-                    let b = scores[score_base + spike_unit * params.n_samples + spike_time];
-                    spike_amplitude = amplitude_of(spike_unit, b);
+                    next = amplitude_of(spike_unit, score_without(pair, spike_time, time, amplitude));
+                    spike_moves = select(1u, 0u, spike_unit == unit && spike_time == time);
+                }
+                if spike_moves == 0u && abs(next - amplitude) <= SETTLED {
+                    next = amplitude;
+                } else {
                     record.x = spike_time;
                     record.y = spike_unit | (record.y & 0xffff0000u);
+                    record.z = bitcast<u32>(next);
+                    record.w = bitcast<u32>(chosen_gain);
+                    store_record(i, record);
                 }
-                record.z = bitcast<u32>(spike_amplitude);
-                record.w = bitcast<u32>(chosen_gain);
-                store_record(i, record);
+                spike_amplitude = next;
             }
-            let again = workgroupUniformLoad(&spike_amplitude);
-            if again > 0.0 {
-                subtract(lane, spike_unit, spike_time, again);
-                mark(lane, spike_unit, spike_time, true);
+            let next = workgroupUniformLoad(&spike_amplitude);
+            if workgroupUniformLoad(&spike_moves) != 0u {
+                subtract(lane, unit, time, -amplitude);
+                mark(lane, unit, time, false);
+                storageBarrier();
+                if next > 0.0 {
+                    subtract(lane, spike_unit, spike_time, next);
+                    mark(lane, spike_unit, spike_time, true);
+                }
+            } else if next != amplitude {
+                subtract(lane, unit, time, next - amplitude);
             }
             storageBarrier();
         }

@@ -3,11 +3,12 @@
 // Theory 6:311).
 //
 //     out[c, t] = max over sizes z and shapes s of sum_k shape[s, k] * sum_n weight[z, c, n] * x[neighbour[c, n], t + k],
-//                 at least 0, and 0 where the shape would leave the window
+//                 0 where that is not above the threshold, or where the shape would leave the window
 //
 // A workgroup handles 128 start samples of one centre channel (workgroup_id.y), one invocation each. Footprints come
 // first: the channels around, weighted with four sizes side by side, stand in workgroup memory, and every shape is
-// correlated with them there. Nothing but `x` and `out` is in device memory.
+// correlated with them there. Nothing but `x` and `out` is in device memory. All scores are computed: `stride` and
+// `gate` are the twin's.
 //
 // x          [block, channel, time]          noise deviations
 // shape      [shape, tap]                    unit norm
@@ -25,6 +26,9 @@ struct Params {
     n_sizes: u32,
     n_neighbours: u32,
     n_taps: u32,
+    threshold: f32,
+    stride: u32,
+    gate: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -75,6 +79,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if t < params.n_samples {
-        out[(group.z * params.n_channels + c) * params.n_samples + t] = best;
+        out[(group.z * params.n_channels + c) * params.n_samples + t] = select(0.0, best, best > params.threshold);
     }
 }

@@ -165,6 +165,9 @@ fn footprint_scores_equal_correlations_of_weighted_sums() {
         n_sizes: 3,
         n_neighbours: 3,
         n_taps: 12,
+        threshold: 0.0,
+        stride: 1,
+        gate: 0.0,
     };
     let shape: Vec<f32> = transposed(&signal(12, 2, 5), 2)
         .iter()

@@ -3,6 +3,12 @@
 //! Features are in units of noise, so a cluster is a sphere of unit variance, stretched only along its own mean:
 //! spikes of one cell differ in amplitude. Fitting so little keeps clusters with few spikes honest.
 
+use std::array::from_fn;
+
+use pulp::Arch;
+
+use super::strips::{LANES, Strips, product_and_squared_distance};
+
 /// Parameters of the mixture.
 #[derive(Clone, Debug)]
 pub struct Mixture {
@@ -38,20 +44,27 @@ impl Mixture {
         &self.mean[k * self.dimensions..(k + 1) * self.dimensions]
     }
 
-    /// Log density of a point under each cluster, without the clusters' weights.
-    fn log_densities(&self, shape: &[ClusterShape], point: &[f64], out: &mut [f64]) {
-        for (k, out) in out.iter_mut().enumerate() {
-            let mean = self.centre(k);
-            let shape = &shape[k];
-            let (mut along, mut squared) = (0.0, 0.0);
-            for (x, m) in point.iter().zip(mean) {
-                along += x * m;
-                squared += (x - m) * (x - m);
-            }
-            let along = along * shape.inverse_norm - shape.norm;
-            let across = squared - along * along;
-            *out = shape.constant - 0.5 * (across * shape.across + along * along * shape.along);
-        }
+    /// Log densities of a strip's points under each cluster, without the clusters' weights.
+    fn log_densities(
+        &self,
+        arch: Arch,
+        shapes: &[ClusterShape],
+        strip: &[[f64; LANES]],
+        out: &mut [[f64; LANES]],
+    ) {
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (k, (shape, out)) in shapes.iter().zip(out).enumerate() {
+                    let (along, squared) = product_and_squared_distance(strip, self.centre(k));
+                    *out = from_fn(|lane| {
+                        let along = along[lane] * shape.inverse_norm - shape.norm;
+                        let across = squared[lane] - along * along;
+                        shape.constant - 0.5 * (across * shape.across + along * along * shape.along)
+                    });
+                }
+            },
+        );
     }
 
     fn shapes(&self) -> Vec<ClusterShape> {
@@ -71,45 +84,26 @@ impl Mixture {
             .collect()
     }
 
-    /// Hard labels of points `[point, dimension]`; -1 where the outlier floor explains a point better.
-    pub fn label(&self, points: &[f64]) -> Vec<i32> {
-        let shapes = self.shapes();
-        let n = points.len() / self.dimensions;
-        let floor = outlier_floor(self.dimensions);
-        let mut log = vec![0.0; self.n_clusters()];
-        points
-            .chunks_exact(self.dimensions)
-            .map(|point| {
-                self.log_densities(&shapes, point, &mut log);
-                let mut best = (floor, -1);
-                for (k, &log) in log.iter().enumerate() {
-                    let value = log + (self.weight[k].max(1e-9) / n as f64).ln();
-                    if value > best.0 {
-                        best = (value, k as i32);
-                    }
-                }
-                best.1
-            })
-            .collect()
-    }
-
-    /// Nearest cluster of each point by density alone.
+    /// Nearest cluster of each point `[point, dimension]` by density alone.
     pub fn nearest(&self, points: &[f64]) -> Vec<i32> {
-        let shapes = self.shapes();
-        let mut log = vec![0.0; self.n_clusters()];
-        points
-            .chunks_exact(self.dimensions)
-            .map(|point| {
-                self.log_densities(&shapes, point, &mut log);
+        let (arch, shapes) = (Arch::new(), self.shapes());
+        let points = points.chunks_exact(self.dimensions);
+        let n = points.len();
+        let mut log = vec![[0.0; LANES]; self.n_clusters()];
+        let mut nearest = Vec::with_capacity(n);
+        for strip in Strips::new(points, self.dimensions).iter() {
+            self.log_densities(arch, &shapes, strip, &mut log);
+            for lane in 0..LANES.min(n - nearest.len()) {
                 let mut best = 0;
                 for k in 1..log.len() {
-                    if log[k] > log[best] {
+                    if log[k][lane] > log[best][lane] {
                         best = k;
                     }
                 }
-                best as i32
-            })
-            .collect()
+                nearest.push(best as i32);
+            }
+        }
+        nearest
     }
 
     /// Without cluster `k`.
@@ -161,6 +155,8 @@ pub fn fit(
     let k = (labels.iter().copied().max().unwrap_or(-1) + 1).max(1) as usize;
     let d = dimensions as f64;
     let floor = outlier_floor(dimensions);
+    let arch = Arch::new();
+    let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
     let mut responsibility = vec![0.0f64; n * k];
     for (i, &label) in labels.iter().enumerate().filter(|&(_, &label)| label >= 0) {
         responsibility[i * k + label as usize] = 1.0;
@@ -234,34 +230,39 @@ pub fn fit(
         }
         let shapes = mixture.shapes();
         let log_weight: Vec<f64> = mixture.weight.iter().map(|w| (w / n as f64).ln()).collect();
+        let mut logs = vec![[0.0; LANES]; k];
         let mut log = vec![0.0; k];
         mixture.log_likelihood = 0.0;
-        for ((point, responsibility), hard) in points
-            .chunks_exact(dimensions)
-            .zip(responsibility.chunks_exact_mut(k))
-            .zip(&mut hard)
-        {
-            mixture.log_densities(&shapes, point, &mut log);
-            let (mut top, mut best) = (floor, -1);
-            for (c, log) in log.iter_mut().enumerate() {
-                *log += log_weight[c];
-                if *log > top {
-                    (top, best) = (*log, c as i32);
+        for (strip, (responsibility, hard)) in strips.iter().zip(
+            responsibility
+                .chunks_mut(LANES * k)
+                .zip(hard.chunks_mut(LANES)),
+        ) {
+            mixture.log_densities(arch, &shapes, strip, &mut logs);
+            for (lane, (responsibility, hard)) in
+                responsibility.chunks_exact_mut(k).zip(hard).enumerate()
+            {
+                let (mut top, mut best) = (floor, -1);
+                for (c, (log, logs)) in log.iter_mut().zip(&logs).enumerate() {
+                    *log = logs[lane] + log_weight[c];
+                    if *log > top {
+                        (top, best) = (*log, c as i32);
+                    }
                 }
+                let mut total = (floor - top).exp();
+                for (r, &log) in responsibility.iter_mut().zip(&log) {
+                    // Far below the best there is nothing to share.
+                    *r = if log - top < -30.0 {
+                        0.0
+                    } else {
+                        (log - top).exp()
+                    };
+                    total += *r;
+                }
+                responsibility.iter_mut().for_each(|r| *r /= total);
+                mixture.log_likelihood += top + total.ln();
+                *hard = best;
             }
-            let mut total = (floor - top).exp();
-            for (r, &log) in responsibility.iter_mut().zip(&log) {
-                // Far below the best there is nothing to share.
-                *r = if log - top < -30.0 {
-                    0.0
-                } else {
-                    (log - top).exp()
-                };
-                total += *r;
-            }
-            responsibility.iter_mut().for_each(|r| *r /= total);
-            mixture.log_likelihood += top + total.ln();
-            *hard = best;
         }
         if iteration > 2 && (mixture.log_likelihood - previous).abs() < 1e-4 * n as f64 {
             break;

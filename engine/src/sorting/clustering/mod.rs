@@ -8,6 +8,7 @@ pub mod kmeans;
 pub mod mixture;
 pub mod random;
 pub mod refractory;
+mod strips;
 
 use super::events::SpikeEvent;
 use crate::{
@@ -16,7 +17,9 @@ use crate::{
 };
 use kmeans::kmeans;
 use mixture::{Mixture, fit};
+use pulp::Arch;
 use refractory::{Evidence, RefractoryTest};
+use strips::{LANES, Strips};
 
 /// Labels of one channel's events (-1: outlier). Events are in order of time.
 pub fn cluster_channel(
@@ -146,17 +149,27 @@ fn closest_pair(
     test: &RefractoryTest,
 ) -> Option<(usize, usize)> {
     let d = mixture.dimensions;
+    let arch = Arch::new();
+    let mut members: Vec<Vec<&[f64]>> = vec![Vec::new(); mixture.n_clusters()];
+    for (point, &label) in points.chunks_exact(d).zip(labels) {
+        if label >= 0 {
+            members[label as usize].push(point);
+        }
+    }
+    let members: Vec<(usize, Strips<f64>)> = members
+        .into_iter()
+        .map(|points| (points.len(), Strips::new(points.into_iter(), d)))
+        .collect();
+    let mut values = Vec::new();
     let mut best: Option<(f64, usize, usize)> = None;
     for i in 0..mixture.n_clusters() {
         for j in i + 1..mixture.n_clusters() {
             let (axis, separation) = discriminant(mixture, i, j);
             let project = |point: &[f64]| point.iter().zip(&axis).map(|(x, w)| x * w).sum::<f64>();
-            let values: Vec<f64> = points
-                .chunks_exact(d)
-                .zip(labels)
-                .filter(|&(_, &label)| label == i as i32 || label == j as i32)
-                .map(|(point, _)| project(point))
-                .collect();
+            values.clear();
+            for (n, points) in [&members[i], &members[j]] {
+                project_all(arch, points, *n, &axis, &mut values);
+            }
             let valley = valley(
                 &values,
                 project(mixture.centre(i)),
@@ -174,6 +187,20 @@ fn closest_pair(
         }
     }
     best.map(|(_, i, j)| (i, j))
+}
+
+/// Appends the products of `n` points with `axis`.
+fn project_all(arch: Arch, points: &Strips<f64>, n: usize, axis: &[f64], out: &mut Vec<f64>) {
+    let end = out.len() + n;
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for strip in points.iter() {
+                let products = strips::product(strip, axis);
+                out.extend_from_slice(&products[..LANES.min(end - out.len())]);
+            }
+        },
+    );
 }
 
 /// Direction that separates two clusters best, scaled to unit variance within, and their distance along it.

@@ -13,6 +13,9 @@ use crate::{
     layout::{MATCH_TILE, MatchTemplatesParams},
 };
 
+/// An amplitude that a sweep would change by no more than this is left as it is, and with it the scores.
+const SETTLED: f32 = 0.002;
+
 /// Per unit tables, all in the whitened space.
 #[derive(Clone, Copy)]
 pub struct MatchTables<'a> {
@@ -181,13 +184,30 @@ impl Matcher<'_> {
             self.subtract(unit, time, amplitude);
             self.block(unit, time, true);
             let reach = self.p.n_taps.max(self.p.refractory + 1);
-            let first = time.saturating_sub(reach) / MATCH_TILE;
-            let last = ((time + reach) / MATCH_TILE).min(self.p.n_tiles - 1);
-            for tile in first as usize..=last as usize {
-                for pair in self.pairs(unit) {
-                    self.rescan(self.tables.pair_unit[pair] as usize, tile);
-                }
+            let first = (time.saturating_sub(reach) / MATCH_TILE) as usize;
+            let last = ((time + reach) / MATCH_TILE).min(self.p.n_tiles - 1) as usize;
+            for pair in self.pairs(unit) {
+                self.rescan_tiles(self.tables.pair_unit[pair] as usize, first, last);
+            }
+            for tile in first..=last {
                 self.best_of_tile(tile);
+            }
+        }
+    }
+
+    /// Looks for the largest gain of one unit in each of some tiles: mostly there is none in any.
+    fn rescan_tiles(&mut self, unit: usize, first: usize, last: usize) {
+        let (samples, units) = (self.p.n_samples as usize, self.p.n_units as usize);
+        let tile = MATCH_TILE as usize;
+        let row = &self.scores[unit * samples..(unit + 1) * samples];
+        let stretch = &row[first * tile..((last + 1) * tile).min(samples)];
+        if any_above(stretch, self.tables.score_min[unit]) {
+            for tile in first..=last {
+                self.rescan(unit, tile);
+            }
+        } else {
+            for tile in first..=last {
+                self.tile_gain[tile * units + unit] = 0.0;
             }
         }
     }
@@ -260,7 +280,7 @@ impl Matcher<'_> {
         }
     }
 
-    /// One sweep: every spike is taken out and chosen again, or dropped. The first sweep goes from the weakest to
+    /// One sweep: every spike is chosen again, or dropped, as if it were not there. The first sweep goes from the weakest to
     /// the strongest, so that ghosts go before they can push a true spike; the others go through time.
     fn decide_again(&mut self, sweep: u32) {
         let mut order: Vec<usize> = (0..self.found.len()).collect();
@@ -274,48 +294,72 @@ impl Matcher<'_> {
         } else {
             order.sort_by_key(|&i| (self.found[i].time, i));
         }
-        let samples = self.p.n_samples as usize;
         for i in order {
             let spike = self.found[i];
             if spike.amplitude <= 0.0 {
                 continue;
             }
-            self.subtract(spike.unit, spike.time, -spike.amplitude);
-            self.block(spike.unit, spike.time, false);
-            let from = spike.time.saturating_sub(self.p.jitter).max(self.p.first) as usize;
-            let to = ((spike.time + self.p.jitter) as usize + 1).min(self.p.last as usize);
-            let mut best = Spike {
-                gain: self.p.threshold,
-                amplitude: 0.0,
-                ..spike
-            };
-            for pair in self.pairs(spike.unit) {
-                let unit = self.tables.pair_unit[pair] as usize;
-                for t in from..to {
-                    let b = self.scores[unit * samples + t];
-                    if b > self.tables.score_min[unit] && self.blocked[unit * samples + t] == 0 {
-                        let (gain, amplitude) = self.gain(unit, b);
-                        if gain > best.gain {
-                            best = Spike {
-                                time: t as u32,
-                                unit: unit as u32,
-                                amplitude,
-                                gain,
-                            };
-                        }
+            let best = self.best_instead_of(spike);
+            let is_moved = (best.unit, best.time) != (spike.unit, spike.time);
+            if best.amplitude <= 0.0 || is_moved {
+                self.subtract(spike.unit, spike.time, -spike.amplitude);
+                self.block(spike.unit, spike.time, false);
+                if best.amplitude > 0.0 {
+                    self.subtract(best.unit, best.time, best.amplitude);
+                    self.block(best.unit, best.time, true);
+                }
+            } else if (best.amplitude - spike.amplitude).abs() > SETTLED {
+                self.subtract(spike.unit, spike.time, best.amplitude - spike.amplitude);
+            } else {
+                continue;
+            }
+            self.found[i] = best;
+        }
+    }
+
+    /// The best unit and time near a spike if that spike were not there; amplitude 0 when none passes the threshold.
+    fn best_instead_of(&self, spike: Spike) -> Spike {
+        let (samples, taps) = (self.p.n_samples as usize, self.p.n_taps as usize);
+        let lags = 2 * taps - 1;
+        let time = spike.time as usize;
+        let from = spike.time.saturating_sub(self.p.jitter).max(self.p.first) as usize;
+        let to = ((spike.time + self.p.jitter) as usize + 1).min(self.p.last as usize);
+        let mut best = Spike {
+            gain: self.p.threshold,
+            amplitude: 0.0,
+            ..spike
+        };
+        for pair in self.pairs(spike.unit) {
+            let unit = self.tables.pair_unit[pair] as usize;
+            let low = self.tables.score_min[unit];
+            let cross = &self.tables.cross[pair * lags..(pair + 1) * lags];
+            for t in from..to {
+                let lag = (t + taps - 1).checked_sub(time);
+                let own = lag.and_then(|lag| cross.get(lag)).copied().unwrap_or(0.0);
+                let b = self.scores[unit * samples + t] + spike.amplitude * own;
+                if b <= low {
+                    continue;
+                }
+                let is_own =
+                    unit == spike.unit as usize && t.abs_diff(time) <= self.p.refractory as usize;
+                if self.blocked[unit * samples + t] == u8::from(is_own) {
+                    let (gain, amplitude) = self.gain(unit, b);
+                    if gain > best.gain {
+                        best = Spike {
+                            time: t as u32,
+                            unit: unit as u32,
+                            amplitude,
+                            gain,
+                        };
                     }
                 }
             }
-            self.found[i] = best;
-            if best.amplitude > 0.0 {
-                self.subtract(best.unit, best.time, best.amplitude);
-                self.block(best.unit, best.time, true);
-            }
         }
+        best
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2"))]
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 fn any_above(values: &[f32], low: f32) -> bool {
     let mut above = false;
     for &value in values {
@@ -324,7 +368,7 @@ fn any_above(values: &[f32], low: f32) -> bool {
     above
 }
 
-#[multiversion::multiversion(targets("x86_64+avx2"))]
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 fn subtract_scaled(row: &mut [f32], cross: &[f32], amplitude: f32) {
     for (value, &cross) in row.iter_mut().zip(cross) {
         *value -= amplitude * cross;

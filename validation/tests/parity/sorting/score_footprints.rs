@@ -44,6 +44,9 @@ fn footprints_at_awkward_sizes() {
             n_sizes: sizes as u32,
             n_neighbours: neighbours as u32,
             n_taps: taps as u32,
+            threshold: 0.0,
+            stride: 1,
+            gate: 0.0,
         };
         let (cpu, gpu) = both.play(
             |commands| {
@@ -75,5 +78,91 @@ fn footprints_at_awkward_sizes() {
                     * ((neighbours * taps) as f32).sqrt(),
             );
         }
+    }
+}
+
+/// A tone within a hump: smooth, as spikes are.
+fn smooth(n: usize, at: f32, width: f32, cycles: f32) -> Vec<f32> {
+    (0..n)
+        .map(|t| {
+            let t = (t as f32 - at) / width;
+            (-t * t).exp() * (cycles * t).cos()
+        })
+        .collect()
+}
+
+/// The processor computes every `stride`-th score first, the device all: both must find all that are above the
+/// threshold, also at the ends of tiles and of the window.
+#[test]
+fn scores_between_the_first() {
+    let Some(both) = both() else { return };
+    for (stride, samples, shapes, taps) in [
+        (2, 700, 2, 30),
+        (3, 700, 7, 30),
+        (4, 1001, 6, 61),
+        (4, 61, 1, 61),
+    ] {
+        let (channels, neighbours, sizes) = (9, 4, 3);
+        let mut random = Random(5);
+        let shape: Vec<f32> = (0..shapes)
+            .flat_map(|s| {
+                let row = smooth(taps, 0.4 * taps as f32, 10.0, 1.0 + 0.2 * s as f32);
+                let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+                row.into_iter().map(move |v| v / norm)
+            })
+            .collect();
+        let mut x = random.normals(channels * samples);
+        x.iter_mut().for_each(|v| *v *= 0.05);
+        for event in 0..samples / 20 {
+            let at = random.below(samples) as f32 + 0.25 * (event % 4) as f32;
+            let spike = smooth(samples, at, 10.0, 1.3);
+            let c = random.below(channels);
+            for (x, v) in x[c * samples..(c + 1) * samples].iter_mut().zip(spike) {
+                *x += random.between(3.0, 9.0) * v;
+            }
+        }
+        let neighbour: Vec<u32> = (0..channels * neighbours)
+            .map(|i| ((i / neighbours + i % neighbours) % channels) as u32)
+            .collect();
+        let weight: Vec<f32> = (0..sizes * channels * neighbours)
+            .map(|i| 0.9f32.powi((i % neighbours) as i32) / (1.0 + (i / neighbours % 3) as f32))
+            .collect();
+        let params = ScoreFootprintsParams {
+            n_blocks: 1,
+            n_samples: samples as u32,
+            n_channels: channels as u32,
+            n_shapes: shapes as u32,
+            n_sizes: sizes as u32,
+            n_neighbours: neighbours as u32,
+            n_taps: taps as u32,
+            threshold: 5.0,
+            stride,
+            gate: 3.0,
+        };
+        let (cpu, gpu) = both.play(
+            |commands| {
+                let x = commands.upload("x", &x);
+                let shape = commands.upload("shape", &shape);
+                let neighbour = commands.upload("neighbour", &neighbour);
+                let weight = commands.upload("weight", &weight);
+                let out = commands.buffer("out", channels * samples);
+                commands.dispatch(&params, &[x, shape, neighbour, weight, out]);
+                commands.download(out)
+            },
+            |downloads, out| downloads.take::<f32>(out),
+        );
+        let tolerance = 1e-3;
+        let mut above = 0;
+        for (i, (&cpu, &gpu)) in cpu.iter().zip(&gpu).enumerate() {
+            // A score that is rounded to either side of the threshold is 0 on one of them.
+            let at_threshold = cpu.max(gpu) < params.threshold + tolerance;
+            assert!(
+                (cpu - gpu).abs() < tolerance || at_threshold,
+                "stride {stride}: {cpu} and {gpu} at {i}"
+            );
+            above += usize::from(cpu > params.threshold);
+        }
+        println!("stride {stride}: {above} of {} above", cpu.len());
+        assert!(samples < 100 || (above > 100 && above < cpu.len() / 2));
     }
 }
