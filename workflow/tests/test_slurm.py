@@ -27,7 +27,7 @@ pytest.importorskip("snakemake_executor_plugin_slurm", reason="snakemake-executo
 
 HERE = Path(__file__).parent
 N_RECORDINGS, N_MOVIES = 13, 7
-PATIENCE_S = 300
+PATIENCE_S = 1500
 
 
 @pytest.fixture
