@@ -7,8 +7,8 @@
 Everything is taken from what the runs left (status, attempts, manifest, scores), so a report can be made at any time,
 also of a cohort that is half done.
 
-`check` removes the status and the estimate of each failed session, so that the workflow tries it again the next time: the
-reason of a failure is mostly repaired where the workflow does not look, for example on a full disk.
+`check` removes status and estimate of each failed session, so that the workflow tries it again: the reason
+of a failure is mostly repaired where the workflow does not look, for example on a full disk.
 """
 
 from __future__ import annotations
