@@ -37,6 +37,7 @@ __all__ = [
     "get_requires_for_build_sdist",
     "get_requires_for_build_wheel",
     "prepare_metadata_for_build_editable",
+    "prepare_metadata_for_build_wheel",
 ]
 
 Settings = Mapping[str, Any] | None
@@ -48,6 +49,16 @@ def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata
     binary = Path(named).absolute() if named else _built()
     # Symbols are nine tenths of the program, and of no use to who installs it.
     return maker.build(binary, Path(wheel_directory), strip=shutil.which("strip") is not None).name
+
+
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
+    """Writes what the wheel will say of itself, and returns the folder's name; without it pip would build twice."""
+    project, name = maker.read_project()
+    folder = Path(metadata_directory) / f"{name}.dist-info"
+    folder.mkdir(parents=True, exist_ok=True)
+    readme = (HERE / "README.md").read_text(encoding="utf-8")
+    (folder / "METADATA").write_text(maker.metadata(project, readme), encoding="utf-8")
+    return folder.name
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> NoReturn:

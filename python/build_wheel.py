@@ -86,6 +86,12 @@ def metadata(project: dict[str, object], readme: str) -> str:
     return "\n".join(lines)
 
 
+def read_project() -> tuple[dict[str, object], str]:
+    """pyproject's table `project`, and what the files of a wheel of it are called: `NAME-VERSION`."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project, f"{str(project['name']).replace('-', '_')}-{project['version']}"
+
+
 def _list(value: object) -> list[str]:
     assert isinstance(value, list)
     return [str(one) for one in value]
@@ -99,15 +105,14 @@ def build(binary: Path, out: Path, strip: bool) -> Path:
     """
     if not binary.is_file():
         sys.exit(f"error: there is no program at `{binary}`\n\nhint: run `cargo build --release`, or give `--binary`")
-    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project, name = read_project()
     version = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     package_version = re.search(r'__version__ = "(.+)"', (HERE / "src/somata/__init__.py").read_text(encoding="utf-8"))
     told = {"pyproject.toml": project["version"], "__init__.py": package_version[1] if package_version else "nothing"}
-    for name, other in told.items():
+    for place, other in told.items():
         if other != version:
-            sys.exit(f"error: `{binary}` is version {version}, {name} says {other}\n\nhint: change {name}")
+            sys.exit(f"error: `{binary}` is version {version}, {place} says {other}\n\nhint: change {place}")
     tag = f"py3-none-{platform_tag(binary)}"
-    name = f"{str(project['name']).replace('-', '_')}-{version}"
     out.mkdir(parents=True, exist_ok=True)
     wheel = out / f"{name}-{tag}.whl"
     with tempfile.TemporaryDirectory() as scratch:

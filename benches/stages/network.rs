@@ -40,7 +40,7 @@ fn weights() -> NetworkWeights {
 pub fn network(criterion: &mut Criterion) {
     let threads = rayon::current_num_threads();
     let mut executors: Vec<Box<dyn Executor>> = vec![Box::new(CpuExecutor::new(threads))];
-    if let Ok(automatic) = adapters::open(&DeviceChoice::Auto, threads)
+    if let Ok(automatic) = adapters::open(&DeviceChoice::Auto, threads, |_| ())
         && automatic.name() != executors[0].name()
     {
         executors.push(automatic);

@@ -11,28 +11,82 @@ use somata_engine::{
     recording::{Contact, ReadError, Recording, RecordingInfo, SampleType, Segment},
 };
 use somata_io::{
-    checksum::sampled_fingerprint,
+    IoError,
+    checksum::{fingerprint_of_files, sampled_fingerprint, total_bytes},
     movie::{self, MovieDescription, MovieOptions, MovieReader},
-    recording::{self, OpenOptions, RecordingDescription, RecordingReader},
+    recording::{
+        self, RecordingDescription,
+        selection::{Selected, open_selected},
+    },
     weights::Weights,
 };
 
+use crate::commands::sort::InputArguments;
 use crate::exit::{ExitCode, Failure, Outcome};
+
+/// A file of the input as it was when it was opened.
+pub struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// [`sampled_fingerprint`] of it.
+    pub fingerprint: String,
+}
+
+impl InputFile {
+    fn of(path: &Path) -> Outcome<Self> {
+        let fingerprint = sampled_fingerprint(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: total_bytes(path)?,
+            fingerprint,
+        })
+    }
+}
+
+/// What looking at an input again says: gone is not changed.
+fn same(path: &Path, then: &str, now: Result<String, IoError>) -> Result<(), ReadError> {
+    if now.is_ok_and(|now| now != then) {
+        return Err(read_error(IoError::Changed {
+            path: path.to_owned(),
+        }));
+    }
+    Ok(())
+}
+
+fn read_error(error: IoError) -> ReadError {
+    ReadError {
+        message: error.to_string(),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// A warning where inputs are gone when all has been read.
+fn warning_of_gone(paths: &[PathBuf]) -> Option<String> {
+    let gone = paths.iter().find(|path| !path.exists())?;
+    Some(format!(
+        "`{}` was removed during the run, after it was opened",
+        gone.display()
+    ))
+}
 
 /// An open file as the engine's recording.
 pub struct OpenRecording {
-    reader: Box<dyn RecordingReader>,
+    selected: Selected,
     info: RecordingInfo,
+    files: Vec<InputFile>,
 }
 
 impl OpenRecording {
-    /// Opens a recording of any format, with a probe.
+    /// Opens recordings of any format as one, with a probe, or the part of it that is wanted.
     ///
     /// # Errors
     /// When it cannot be read or has no probe.
-    pub fn open(path: &Path, options: &OpenOptions) -> Outcome<Arc<Self>> {
-        let reader = recording::open(path, options)?;
-        let description = reader.description();
+    pub fn open(paths: &[PathBuf], input: &InputArguments) -> Outcome<Arc<Self>> {
+        let path = &paths[0];
+        let selected = open_selected(paths, &input.open_options(), &input.selection())?;
+        let description = selected.reader.description();
         let Some(probe) = &description.probe else {
             return Err(Failure::new(
                 ExitCode::Input,
@@ -43,7 +97,7 @@ impl OpenRecording {
                 ),
             )
             .hint(
-                "give a probe with `--probe FILE` (probeinterface JSON, or a Blackrock `.cmp` map)",
+                "give a probe with `--probe FILE` (probeinterface JSON, Kilosort's `chanMap.mat`, `.prb`, `.imro` or a Blackrock `.cmp` map)",
             ));
         };
         if let Some(c) = (0..description.n_channels).find(|&c| {
@@ -58,9 +112,22 @@ impl OpenRecording {
             )
             .hint("repair the gains in the recording's header, or give `--gain-uv`"));
         }
-        let mut identity = serde_json::to_string(&probe_identity(description)).expect("plain data");
-        for file in &description.paths {
-            identity.push_str(&sampled_fingerprint(file)?);
+        let part = (
+            selected.first_sample,
+            &selected.rows,
+            &description.channel_ids,
+            // Streams of one file can be alike in all but their samples.
+            &input.stream,
+        );
+        let mut identity =
+            serde_json::to_string(&(probe_identity(description), part)).expect("plain data");
+        let files: Vec<InputFile> = description
+            .paths
+            .iter()
+            .map(|path| InputFile::of(path))
+            .collect::<Outcome<_>>()?;
+        for file in &files {
+            identity.push_str(&file.fingerprint);
         }
         let info = RecordingInfo {
             sampling_frequency_hz: description.sampling_frequency_hz,
@@ -94,12 +161,38 @@ impl OpenRecording {
                 .collect(),
             identity,
         };
-        Ok(Arc::new(Self { reader, info }))
+        Ok(Arc::new(Self {
+            selected,
+            info,
+            files,
+        }))
+    }
+
+    /// Fingerprint of the files, the probe and how they are read, as 64 hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        blake3::hash(self.info.identity.as_bytes())
+            .to_hex()
+            .to_string()
+    }
+
+    /// A warning where a file is gone.
+    pub fn warning_of_gone(&self) -> Option<String> {
+        warning_of_gone(&self.description().paths)
+    }
+
+    /// The files, as they were when they were opened.
+    pub fn files(&self) -> &[InputFile] {
+        &self.files
     }
 
     /// What the reader knows.
     pub fn description(&self) -> &RecordingDescription {
-        self.reader.description()
+        self.selected.reader.description()
+    }
+
+    /// Where the part that is read lies in what was given.
+    pub fn selected(&self) -> &Selected {
+        &self.selected
     }
 }
 
@@ -141,9 +234,12 @@ impl Recording for OpenRecording {
         &self.info
     }
     fn read(&self, start: u64, frames: &mut [u8]) -> Result<(), ReadError> {
-        self.reader.read(start, frames).map_err(|error| ReadError {
-            message: error.to_string(),
-            source: Some(Box::new(error)),
+        self.selected.reader.read(start, frames).map_err(read_error)
+    }
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        self.files.iter().try_for_each(|file| {
+            let now = sampled_fingerprint(&file.path);
+            same(&file.path, &file.fingerprint, now)
         })
     }
 }
@@ -152,6 +248,8 @@ impl Recording for OpenRecording {
 pub struct OpenMovie {
     reader: Box<dyn MovieReader>,
     info: MovieInfo,
+    /// Of the files, when they were opened.
+    fingerprint: String,
 }
 
 impl OpenMovie {
@@ -188,7 +286,17 @@ impl OpenMovie {
             },
             identity: d.identity.clone(),
         };
-        Ok(Self { reader, info })
+        let fingerprint = fingerprint_of_files(&d.paths)?;
+        Ok(Self {
+            reader,
+            info,
+            fingerprint,
+        })
+    }
+
+    /// A warning where a file is gone.
+    pub fn warning_of_gone(&self) -> Option<String> {
+        warning_of_gone(&self.description().paths)
     }
 
     /// What the reader knows.
@@ -209,25 +317,26 @@ impl Movie for OpenMovie {
         start: usize,
         frames: &mut [u8],
     ) -> Result<(), ReadError> {
-        let failed = |error: somata_io::IoError| ReadError {
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        };
         if self.description().pixel_type != movie::PixelType::F64 {
             return self
                 .reader
                 .read(plane, channel, start as u64, frames)
-                .map_err(failed);
+                .map_err(read_error);
         }
         let mut wide = vec![0u8; 2 * frames.len()];
         self.reader
             .read(plane, channel, start as u64, &mut wide)
-            .map_err(failed)?;
+            .map_err(read_error)?;
         let pairs = wide.as_chunks::<8>().0.iter();
         for (narrow, wide) in frames.as_chunks_mut::<4>().0.iter_mut().zip(pairs) {
             *narrow = (f64::from_ne_bytes(*wide) as f32).to_ne_bytes();
         }
         Ok(())
+    }
+
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        let paths = &self.description().paths;
+        same(&paths[0], &self.fingerprint, fingerprint_of_files(paths))
     }
 }
 

@@ -6,10 +6,12 @@
 //! | 1 | unexpected: a bug |
 //! | 2 | command line or parameters wrong |
 //! | 3 | input missing, unreadable, truncated or unsupported |
-//! | 4 | output exists with other parameters, is locked, or the disk is full |
-//! | 5 | no suitable GPU, or its driver failed |
+//! | 4 | output exists with other parameters, is locked, the disk is full, or the work folder is damaged |
+//! | 5 | no suitable GPU, its driver failed, or it computes wrong numbers |
 //! | 130, 143 | stopped by SIGINT or SIGTERM, after a checkpoint |
 //! | 137 | out of host or device memory |
+
+use std::io::ErrorKind;
 
 use somata_engine::{device::DeviceError, error::EngineError, parameters::ParameterError};
 use somata_io::{IoError, IoErrorKind};
@@ -71,6 +73,7 @@ impl From<IoError> for Failure {
     fn from(error: IoError) -> Self {
         let code = match error.kind() {
             IoErrorKind::Input => ExitCode::Input,
+            IoErrorKind::Usage => ExitCode::Usage,
             _ => ExitCode::Output,
         };
         Self {
@@ -118,21 +121,21 @@ impl From<EngineError> for Failure {
             EngineError::Input { what, hint } => Self::new(ExitCode::Input, what).hint(hint),
             EngineError::Parameter(error) => error.into(),
             EngineError::Device(error) => error.into(),
-            EngineError::Work {
-                action, ref source, ..
-            } => {
-                let code = if action == "write" {
-                    ExitCode::Output
-                } else {
-                    ExitCode::Input
-                };
+            EngineError::Work { ref source, .. } => {
                 let hint = match source.kind() {
-                    std::io::ErrorKind::StorageFull => {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                         "free some space or give another `--work` folder; the same command then resumes"
                     }
-                    _ => "check the permissions of the work folder, or give another with `--work`",
+                    ErrorKind::FileTooLarge => {
+                        "raise the limit on the size of files (`ulimit -f`), or give a `--work` folder without it; the same command \
+                         then resumes"
+                    }
+                    ErrorKind::NotFound => {
+                        "something was removed from the work folder during the run; the same command goes on from what is left"
+                    }
+                    _ => "check the work folder and its disk, or give another with `--work`",
                 };
-                Self::new(code, error.to_string()).hint(hint)
+                Self::new(ExitCode::Output, error.to_string()).hint(hint)
             }
             EngineError::Panicked(_) => Self::new(ExitCode::Unexpected, error.to_string()),
             EngineError::Cancelled => Self::new(ExitCode::Interrupted, error.to_string()),

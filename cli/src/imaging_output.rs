@@ -1,10 +1,14 @@
 //! The result folder of an imaging run: Suite2p's files, masks, traces, projections, manifest.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use somata_engine::{
     device::Executor,
+    error::EngineError,
     imaging::{
         ImagingResult,
         deconvolution::{Derived, derived_place},
@@ -37,12 +41,17 @@ use somata_io::{
 
 use crate::{
     adapt::OpenMovie,
+    again::{absolute, command_line, path_text},
+    commands::image,
     exit::Outcome,
+    run::rate,
     sorting_output::{peak_memory, seconds_since_epoch},
 };
 
 /// A result with what it was made from.
 pub struct Made<'a> {
+    /// What was asked for.
+    pub arguments: &'a image::Arguments,
     /// The movie.
     pub movie: &'a OpenMovie,
     /// Parameters.
@@ -123,15 +132,16 @@ pub fn manifest(
         "somata": env!("CARGO_PKG_VERSION"),
         "kind": "image",
         "key": key,
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
+        "arguments": made.arguments,
         "finished": seconds_since_epoch(),
         "seconds": seconds,
-        "frames_per_second": (info.n_frames * info.n_planes) as f64 / seconds,
+        "frames_per_second": rate((info.n_frames * info.n_planes) as f64, seconds),
         "peak_memory_bytes": peak_memory(),
         "device": executor.name(),
         "inputs": description.paths.iter().map(|path| json!({
-            "path": path,
-            "bytes": std::fs::metadata(path).map(|meta| meta.len()).unwrap_or(0),
+            "path": path_text(&absolute(path)),
+            "bytes": somata_io::checksum::total_bytes(path).unwrap_or(0),
         })).collect::<Vec<_>>(),
         "input_fingerprint": description.identity,
         "movie": {
@@ -207,6 +217,8 @@ impl Places {
 struct PlaneTraces<'a> {
     planes: Vec<(&'a PlaneResult, Readers<'a>)>,
     n_frames: usize,
+    /// Why a trace could not be read; a writer's error has no place for it.
+    failure: RefCell<Option<EngineError>>,
 }
 
 struct Readers<'a> {
@@ -231,7 +243,19 @@ impl<'a> PlaneTraces<'a> {
                 Ok((plane, readers))
             })
             .collect::<Outcome<Vec<_>>>()?;
-        Ok(Self { planes, n_frames })
+        Ok(Self {
+            planes,
+            n_frames,
+            failure: RefCell::default(),
+        })
+    }
+
+    /// What a writer of these traces returned; where it failed since one could not be read, that is the failure.
+    fn outcome<T>(&self, written: Result<T, IoError>) -> Outcome<T> {
+        written.map_err(|error| match self.failure.take() {
+            Some(failure) => failure.into(),
+            None => error.into(),
+        })
     }
 }
 
@@ -256,9 +280,13 @@ impl TraceSource for PlaneTraces<'_> {
         }
         let (plane, readers) = found.expect("a cell of one of the planes");
         let n = plane.rois.len();
-        let failed = |error: somata_engine::error::EngineError| IoError::Read {
-            path: "traces in the work folder".into(),
-            source: std::io::Error::other(error),
+        let failed = |error: EngineError| {
+            let told = IoError::Read {
+                path: "traces in the work folder".into(),
+                source: std::io::Error::other(error.to_string()),
+            };
+            self.failure.replace(Some(error));
+            told
         };
         let extracted = |kind, row: &mut [f32]| {
             readers
@@ -308,11 +336,11 @@ impl TraceSource for PlaneTraces<'_> {
     }
 }
 
-/// Writes all files of a result into `folder`.
+/// Writes the files of a result into `folder`: all but report, log and manifest.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(folder: &Path, made: &Made<'_>, manifest: &Value, log: &str) -> Outcome {
+pub fn write(folder: &Path, made: &Made<'_>) -> Outcome {
     let info = made.movie.info();
     let planes = &made.result.planes;
     let places: Vec<Vec<Places>> = planes
@@ -330,21 +358,17 @@ pub fn write(folder: &Path, made: &Made<'_>, manifest: &Value, log: &str) -> Out
     }
     write_masks(folder, info, &places)?;
     write_projections(folder, info, planes, &places)?;
-    write_traces_npz(
-        &folder.join("traces.npz"),
-        &(0..info.n_frames)
-            .map(|t| t as f64 / info.frame_rate_hz)
-            .collect::<Vec<_>>(),
-        &mut PlaneTraces::open(planes, info.n_frames)?,
-    )?;
+    let times: Vec<f64> = (0..info.n_frames)
+        .map(|t| t as f64 / info.frame_rate_hz)
+        .collect();
+    let mut traces = PlaneTraces::open(planes, info.n_frames)?;
+    let written = write_traces_npz(&folder.join("traces.npz"), &times, &mut traces);
+    traces.outcome(written)?;
     write_cells(folder, info, planes)?;
     write_file(
         &folder.join("motion.csv"),
         motion_csv(info, planes).as_bytes(),
     )?;
-    write_file(&folder.join("log.txt"), log.as_bytes())?;
-    let text = serde_json::to_string_pretty(manifest).expect("plain data");
-    write_file(&folder.join("manifest.json"), text.as_bytes())?;
     Ok(())
 }
 
@@ -461,7 +485,7 @@ fn write_plane(
         .description()
         .paths
         .iter()
-        .map(|path| path.display().to_string())
+        .map(|path| path_text(&absolute(path)))
         .collect();
     let name = format!("plane{k}");
     let final_folder = made.final_folder.join("suite2p").join(&name);
@@ -491,8 +515,8 @@ fn write_plane(
         rois: &rois,
     };
     let mut traces = PlaneTraces::open(std::slice::from_ref(plane), info.n_frames)?;
-    write_suite2p_plane(&folder.join("suite2p").join(name), &described, &mut traces)?;
-    Ok(())
+    let written = write_suite2p_plane(&folder.join("suite2p").join(name), &described, &mut traces);
+    traces.outcome(written)
 }
 
 /// The knots of the shift fields as Suite2p's blocks: a knot stands for the middle of its block.

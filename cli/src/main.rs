@@ -1,17 +1,23 @@
 //! The command `somata`: parse, run, report, exit.
 
 mod adapt;
+mod again;
+mod allocator;
 mod commands;
 mod exit;
 mod imaging_output;
 mod imaging_result;
 mod kept_movies;
 mod messages;
+mod report;
 mod run;
 mod signals;
 mod sorting_output;
 
 use clap::{CommandFactory, Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 /// Raw neural recordings into neurons: spikes sorted, cells found, on any GPU or on none.
 #[derive(Parser)]
@@ -31,6 +37,8 @@ enum Command {
     Image(Box<commands::image::Arguments>),
     /// Label cells in still images
     Segment(Box<commands::segment::Arguments>),
+    /// Make a result again from its manifest: input, every parameter, device
+    Rerun(Box<commands::rerun::Arguments>),
     /// Simulate data with known truth
     #[command(subcommand)]
     Simulate(commands::simulate::Arguments),
@@ -40,7 +48,7 @@ enum Command {
     Compare(commands::compare::Arguments),
     /// Pair the cells of two sessions of one field
     Match(commands::match_sessions::Arguments),
-    /// Hand a result on to another program: SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
+    /// Hand a result on to another program: NWB, SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
     Convert(commands::convert::Arguments),
     /// Say what a file holds
     Info(commands::info::Arguments),
@@ -56,7 +64,17 @@ enum Command {
 
 fn main() {
     let cli = Cli::parse();
-    let outcome = std::panic::catch_unwind(|| run(cli.command)).unwrap_or_else(|_| {
+    let outcome = std::panic::catch_unwind(|| {
+        signals::survive_file_size_limit().map_err(|error| {
+            exit::Failure::new(
+                exit::ExitCode::Unexpected,
+                format!("could not catch a signal: {error}"),
+            )
+        })?;
+        run(cli.command)?;
+        commands::stdout_is_whole()
+    })
+    .unwrap_or_else(|_| {
         Err(exit::Failure::new(
             exit::ExitCode::Unexpected,
             "somata stopped unexpectedly",
@@ -74,6 +92,7 @@ fn run(command: Command) -> exit::Outcome {
         Command::Sort(arguments) => commands::sort::run(&arguments),
         Command::Image(arguments) => commands::image::run(&arguments),
         Command::Segment(arguments) => commands::segment::run(&arguments),
+        Command::Rerun(arguments) => commands::rerun::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Validate(arguments) => commands::validate::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),

@@ -13,17 +13,19 @@ use somata_engine::{
     parameters::ParameterSet,
     stream::Control,
 };
-use somata_io::atomic::{FolderLock, OutputFolder};
+use somata_io::{atomic::OutputFolder, lock::FolderLock};
 
 use crate::{
+    again::Again,
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
+    report,
     signals::Signals,
 };
 
 /// How a run is made.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct RunArguments {
     /// auto, cpu, gpu, a number from `somata devices`, a PCI address or a part of a name
     #[arg(long, default_value = "auto")]
@@ -52,6 +54,9 @@ pub struct RunArguments {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+    /// The result that is made again, in `somata rerun`
+    #[arg(skip)]
+    pub again: Option<Again>,
 }
 
 impl RunArguments {
@@ -67,6 +72,7 @@ impl RunArguments {
             json: false,
             events: None,
             quiet,
+            again: None,
         }
     }
 
@@ -82,7 +88,7 @@ impl RunArguments {
 }
 
 /// Where a result goes.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct OutputArguments {
     /// Folder for the result; it appears whole or not at all
     #[arg(long, short)]
@@ -192,16 +198,21 @@ impl Session {
         let messages = Arc::new(Messages::new(run.quiet, run.events.as_deref())?);
         let shown = Arc::clone(&messages);
         let control = Arc::new(Control::new(Box::new(move |event| shown.show(event))));
-        let signals = Signals::watch(&control).map_err(|error| {
+        let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
+        let work = WorkFolder::open(work)?;
+        let signals = Signals::watch(&control, work.checkpoints()).map_err(|error| {
             Failure::new(
                 ExitCode::Unexpected,
                 format!("could not watch signals: {error}"),
             )
         })?;
-        let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
-        let work = WorkFolder::open(work)?;
         let output = OutputFolder::create(&out.out, out.force)?;
-        let executor = adapters::open(choice, threads)?;
+        let executor = adapters::open(choice, threads, |message| control.warn(message))?;
+        if let Some(again) = &run.again {
+            for difference in again.differences(&executor.name()) {
+                control.warn(difference);
+            }
+        }
         // The pool can only be made once; a second run in one process keeps the first one's threads.
         let _ = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -228,13 +239,7 @@ impl Session {
     pub fn outcome<T>(&self, result: Result<T, EngineError>) -> Outcome<T> {
         self.messages.finish();
         result.map_err(|error| match error {
-            EngineError::Cancelled => {
-                let kept = self
-                    .checkpoints()
-                    .read_dir()
-                    .is_ok_and(|mut files| files.next().is_some());
-                self.signals.failure(kept)
-            }
+            EngineError::Cancelled => self.signals.failure(),
             error => error.into(),
         })
     }
@@ -244,6 +249,7 @@ impl Session {
     /// # Errors
     /// When either fails.
     pub fn commit(mut self, out: &OutputArguments) -> Outcome {
+        let with_report = self.output.path().join(report::FILE).exists();
         self.output.commit()?;
         self.work.lock = None;
         if !out.keep_work && out.work.is_none() {
@@ -259,8 +265,19 @@ impl Session {
         }
         self.messages
             .line(&format!("result in `{}`", out.out.display()));
+        if with_report {
+            self.messages.line(&format!(
+                "open `{}` in a browser to look at it",
+                out.out.join(report::FILE).display()
+            ));
+        }
         Ok(())
     }
+}
+
+/// How many a second; a clock that stands still or goes backwards gives a duration of 0, which says nothing: 0.
+pub fn rate(n: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { n / seconds } else { 0.0 }
 }
 
 /// `NAME.SUFFIX` beside a folder.
@@ -351,15 +368,16 @@ pub fn threads(run: &RunArguments, what: &str, estimate: impl Fn(usize) -> u64) 
         .rev()
         .find(|&threads| estimate(threads) <= budget)
         .ok_or_else(|| {
+            // Rounded up, so that what is said to be enough is.
+            let least = estimate(1).div_ceil(1_000_000);
             Failure::new(
-            ExitCode::Memory,
-            format!(
-                "{what} need about {:.1} GB of memory with one thread, `--memory` allows {:.1} GB",
-                estimate(1) as f64 / 1e9,
-                budget as f64 / 1e9
-            ),
-        )
-        .hint("allow more memory")
+                ExitCode::Usage,
+                format!(
+                    "{what} need at least {least} MB of memory, `--memory {memory}` allows {} MB",
+                    budget / 1_000_000
+                ),
+            )
+            .hint(format!("give `--memory {least}MB` or more"))
         })
 }
 

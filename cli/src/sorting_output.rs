@@ -17,11 +17,14 @@ use somata_io::{
 
 use crate::{
     adapt::OpenRecording,
+    again::{absolute, command_line, path_text},
+    commands::sort,
     exit::{ExitCode, Failure, Outcome},
 };
 
 /// Everything that says how a result was made.
 pub fn manifest(
+    arguments: &sort::Arguments,
     recording: &OpenRecording,
     parameters: &SortingParameters,
     key: &str,
@@ -32,14 +35,26 @@ pub fn manifest(
 ) -> Value {
     let info = recording.info();
     let description = recording.description();
-    let inputs: Vec<Value> = description
-        .paths
+    let inputs: Vec<Value> = recording
+        .files()
         .iter()
-        .map(|path| {
+        .map(|file| {
             json!({
-                "path": path,
-                "bytes": std::fs::metadata(path).map(|meta| meta.len()).unwrap_or(0),
-                "fingerprint": somata_io::checksum::sampled_fingerprint(path).unwrap_or_default(),
+                "path": path_text(&absolute(&file.path)),
+                "bytes": file.bytes,
+                "fingerprint": file.fingerprint,
+            })
+        })
+        .collect();
+    let parts: Vec<Value> = recording
+        .selected()
+        .parts
+        .iter()
+        .map(|part| {
+            json!({
+                "path": path_text(&absolute(&part.path)),
+                "start_sample": part.start_sample,
+                "n_samples": part.n_samples,
             })
         })
         .collect();
@@ -47,12 +62,14 @@ pub fn manifest(
         "somata": env!("CARGO_PKG_VERSION"),
         "kind": "sort",
         "key": key,
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
+        "arguments": arguments,
         "finished": seconds_since_epoch(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(),
         "device": executor.name(),
         "inputs": inputs,
+        "input_fingerprint": recording.fingerprint(),
         "recording": {
             "format": description.format,
             "sampling_frequency_hz": info.sampling_frequency_hz,
@@ -60,6 +77,9 @@ pub fn manifest(
             "duration_s": info.duration_s(),
             "n_channels": info.n_channels(),
             "n_segments": info.segments.len(),
+            "first_sample": recording.selected().first_sample,
+            "channels": recording.selected().rows,
+            "parts": parts,
         },
         "bad_channels": result.bad_channels.iter().enumerate()
             .filter_map(|(channel, bad)| bad.map(|bad| json!({ "channel": channel, "reason": bad })))
@@ -84,7 +104,7 @@ pub fn manifest(
     })
 }
 
-/// Writes all files of a result into `folder`.
+/// Writes the sorting and the tables of a result into `folder`; returns the cosine of every pair of templates, `[unit, unit]`.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -92,10 +112,8 @@ pub fn write(
     folder: &Path,
     recording: &OpenRecording,
     result: &SortingResult,
-    manifest: &Value,
-    log: &str,
-) -> Outcome {
-    write_sorting(&folder.join("phy"), recording, result)?;
+) -> Outcome<Vec<f32>> {
+    let similarity = write_sorting(&folder.join("phy"), recording, result)?;
     write_file(&folder.join("metrics.csv"), metrics_csv(result).as_bytes())?;
     if let Some(motion) = &result.motion_estimate {
         write_file(
@@ -116,13 +134,25 @@ pub fn write(
         }
         write_file(&folder.join("segments.csv"), text.as_bytes())?;
     }
+    Ok(similarity)
+}
+
+/// Writes the log, and last the manifest, whose presence means that the result is complete.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_manifest(folder: &Path, manifest: &Value, log: &str) -> Outcome {
     write_file(&folder.join("log.txt"), log.as_bytes())?;
     let text = serde_json::to_string_pretty(manifest).expect("plain data");
     write_file(&folder.join("manifest.json"), text.as_bytes())?;
     Ok(())
 }
 
-fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResult) -> Outcome {
+fn write_sorting(
+    folder: &Path,
+    recording: &OpenRecording,
+    result: &SortingResult,
+) -> Outcome<Vec<f32>> {
     let description = recording.description();
     let (n_channels, n_units) = (result.channels.len(), result.units.len());
     // phy's channel map counts the columns of the raw file, which may hold more than the delivered channels.
@@ -235,8 +265,9 @@ fn write_sorting(folder: &Path, recording: &OpenRecording, result: &SortingResul
         reader
             .join()
             .map_err(|_| Failure::new(ExitCode::Unexpected, "the feature reader panicked"))??;
-        Ok(())
-    })
+        Ok::<(), Failure>(())
+    })?;
+    Ok(similar)
 }
 
 /// Cosine of every pair of templates.

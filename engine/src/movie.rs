@@ -85,6 +85,14 @@ pub trait Movie: Send + Sync {
         start: usize,
         frames: &mut [u8],
     ) -> Result<(), ReadError>;
+    /// Looks whether the input is still the one that was opened. A stage's result is only kept after that, so that what was read
+    /// of a changed input is never taken up under the name of the old one. An input that is gone cannot be looked at: no error.
+    ///
+    /// # Errors
+    /// When the input was changed.
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
 }
 
 impl<T: Movie + ?Sized> Movie for Arc<T> {
@@ -99,5 +107,8 @@ impl<T: Movie + ?Sized> Movie for Arc<T> {
         frames: &mut [u8],
     ) -> Result<(), ReadError> {
         (**self).read(plane, channel, start, frames)
+    }
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        (**self).check_unchanged()
     }
 }

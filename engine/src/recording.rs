@@ -107,6 +107,14 @@ pub trait Recording: Send + Sync {
     /// # Errors
     /// When the file cannot be read.
     fn read(&self, start: u64, frames: &mut [u8]) -> Result<(), ReadError>;
+    /// Looks whether the input is still the one that was opened. A stage's result is only kept after that, so that what was read
+    /// of a changed input is never taken up under the name of the old one. An input that is gone cannot be looked at: no error.
+    ///
+    /// # Errors
+    /// When the input was changed.
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
 }
 
 impl<T: Recording + ?Sized> Recording for Arc<T> {
@@ -115,5 +123,8 @@ impl<T: Recording + ?Sized> Recording for Arc<T> {
     }
     fn read(&self, start: u64, frames: &mut [u8]) -> Result<(), ReadError> {
         (**self).read(start, frames)
+    }
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        (**self).check_unchanged()
     }
 }

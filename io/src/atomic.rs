@@ -1,15 +1,15 @@
-//! Outputs that are there whole or not at all, and a lock for a folder.
+//! Outputs that are there whole or not at all.
 //!
 //! A result is built under a temporary name beside its final one, flushed to disk and renamed. A job that is killed leaves
-//! nothing under the final name, which is what schedulers look at. The lock is the operating system's: it ends with the process,
-//! however that ends, so a stale lock file never blocks a later run.
+//! nothing under the final name, which is what schedulers look at. While a folder is built it is locked, so that a second run on
+//! the same output is refused when it begins, on whatever machine or in whatever container it runs.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufWriter, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{IoError, name_of};
+use crate::lock::FileLock;
 
 /// A folder that is built under a temporary name and renamed whole.
 #[derive(Debug)]
@@ -18,6 +18,11 @@ pub struct OutputFolder {
     partial_path: PathBuf,
     replace: bool,
     committed: bool,
+    /// The open temporary folder: on Unix it tells whether the one that now has the name is another.
+    #[cfg(unix)]
+    folder: Option<File>,
+    /// Where the system knows no locks there is none, and a second run is noticed when it gives the folder its name.
+    lock: Option<FileLock>,
 }
 
 impl OutputFolder {
@@ -27,7 +32,7 @@ impl OutputFolder {
     /// empty folder, which workflow managers like to create beforehand.
     ///
     /// # Errors
-    /// When `final_path` exists and `replace` is false, or the folder cannot be created.
+    /// When `final_path` exists and `replace` is false, another run builds the same output, or the folder cannot be created.
     pub fn create(final_path: &Path, replace: bool) -> Result<OutputFolder, IoError> {
         if !replace && is_taken(final_path) {
             return Err(IoError::Exists {
@@ -38,19 +43,36 @@ impl OutputFolder {
         if let Some(parent) = partial_path.parent() {
             fs::create_dir_all(parent).map_err(|source| IoError::write(parent, source))?;
         }
-        remove_abandoned(final_path);
-        if partial_path.exists() {
-            // The process ids of a killed run and of this one are equal: what it left is of no use.
-            fs::remove_dir_all(&partial_path)
-                .map_err(|source| IoError::write(&partial_path, source))?;
-        }
-        fs::create_dir(&partial_path).map_err(|source| IoError::write(&partial_path, source))?;
-        Ok(OutputFolder {
+        let lock = lock_of(&partial_path)?;
+        #[cfg_attr(
+            not(unix),
+            expect(unused_mut, reason = "the folder is opened on Unix only")
+        )]
+        let mut created = OutputFolder {
             final_path: final_path.to_owned(),
             partial_path,
             replace,
             committed: false,
-        })
+            #[cfg(unix)]
+            folder: None,
+            lock,
+        };
+        // From here on a failure takes away what this run has made.
+        let partial_path = &created.partial_path.clone();
+        let others = remove_abandoned(final_path, partial_path);
+        others.map_or(Ok(()), Err)?;
+        if partial_path.exists() {
+            // The process ids of a killed run and of this one are equal: what it left is of no use.
+            fs::remove_dir_all(partial_path)
+                .map_err(|source| IoError::write(partial_path, source))?;
+        }
+        let failed = |source| IoError::write(partial_path, source);
+        fs::create_dir(partial_path).map_err(failed)?;
+        #[cfg(unix)]
+        {
+            created.folder = Some(File::open(partial_path).map_err(failed)?);
+        }
+        Ok(created)
     }
 
     /// The temporary folder to write into.
@@ -68,6 +90,8 @@ impl OutputFolder {
     /// # Errors
     /// When a flush or rename fails; what was at the final name is then put back.
     pub fn commit(mut self) -> Result<(), IoError> {
+        #[cfg(unix)]
+        self.is_still_there()?;
         sync_tree(&self.partial_path)?;
         let failed = |source| IoError::write(&self.final_path, source);
         let old = sibling(&self.final_path, "replaced");
@@ -103,10 +127,36 @@ impl OutputFolder {
     }
 }
 
+#[cfg(unix)]
+impl OutputFolder {
+    /// Refuses a folder that was removed meanwhile and made anew by whoever wrote into it: what was in it is lost.
+    fn is_still_there(&self) -> Result<(), IoError> {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |found: std::io::Result<fs::Metadata>| {
+            found
+                .map(|found| (found.dev(), found.ino()))
+                .map_err(|source| IoError::write(&self.partial_path, source))
+        };
+        let opened = self.folder.as_ref().expect("opened when it was created");
+        if identity(opened.metadata())? == identity(fs::metadata(&self.partial_path))? {
+            return Ok(());
+        }
+        let removed = std::io::Error::new(
+            ErrorKind::NotFound,
+            "it was removed before the result was complete",
+        );
+        Err(IoError::write(&self.partial_path, removed))
+    }
+}
+
 impl Drop for OutputFolder {
     fn drop(&mut self) {
         if !self.committed {
             let _ = fs::remove_dir_all(&self.partial_path);
+        }
+        if self.lock.is_some() {
+            // Removed while it is held: who finds it free later owns a file that nobody else sees.
+            let _ = fs::remove_file(lock_path(&self.partial_path));
         }
     }
 }
@@ -203,111 +253,74 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), IoError> {
     file.commit()
 }
 
-/// An exclusive lock on a folder, held while this value lives.
-#[derive(Debug)]
-pub struct FolderLock {
-    file: File,
-}
-
-impl FolderLock {
-    /// Takes the lock `folder/.lock` and writes process id, host and start time into it.
-    ///
-    /// # Errors
-    /// [`IoError::Locked`] when another process (or another lock of this one) holds it; a write error otherwise.
-    pub fn acquire(folder: &Path) -> Result<FolderLock, IoError> {
-        let path = folder.join(".lock");
-        let failed = |source| IoError::write(&path, source);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let told = (&mut file).take(1000).read_to_string(&mut holder).is_ok()
-                    && !holder.trim().is_empty();
-                let holder = if told {
-                    holder.trim().replace('\n', ", ")
-                } else {
-                    "another process".to_owned()
-                };
-                return Err(IoError::Locked { path, holder });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        let started_s = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let text = format!(
-            "process {}\nhost {}\nstarted {started_s} s after 1970\n",
-            std::process::id(),
-            host_name()
-        );
-        file.set_len(0)
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .and_then(|()| file.sync_data())
-            .map_err(failed)?;
-        Ok(FolderLock { file })
-    }
-}
-
-impl Drop for FolderLock {
-    fn drop(&mut self) {
-        // The file stays: removing it would race with a process that has just opened it and waits for the lock.
-        let _ = self.file.set_len(0);
-        let _ = self.file.unlock();
-    }
-}
-
-/// The machine's name, as far as std and the environment tell.
-fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
-}
-
 /// Whether something other than an empty folder is at `path`.
 fn is_taken(path: &Path) -> bool {
     let is_empty_folder = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     path.symlink_metadata().is_ok() && !is_empty_folder()
 }
 
-/// Removes what runs that were killed left beside `path`: partial folders whose process is gone.
+/// `PARTIAL.lock` beside a folder that is being built.
+fn lock_path(partial_path: &Path) -> PathBuf {
+    let mut name = partial_path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// The lock of a folder that is being built; `None` where the file system has no locks.
 ///
-/// Where the system does not tell which processes there are, nothing is removed.
-fn remove_abandoned(path: &Path) {
+/// # Errors
+/// When another process holds it, or the place cannot be written.
+fn lock_of(partial_path: &Path) -> Result<Option<FileLock>, IoError> {
+    match FileLock::acquire(&lock_path(partial_path)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(IoError::Write { source, .. }) if source.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what runs that were killed left beside `path`: partial folders that nobody holds, but not `own`. Returns the
+/// error with which to give up where a living run holds one.
+///
+/// Where the system has no locks, nothing is removed.
+fn remove_abandoned(path: &Path, own: &Path) -> Option<IoError> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return;
+        return None;
     };
     let parent = if parent.as_os_str().is_empty() {
         Path::new(".")
     } else {
         parent
     };
-    let processes = Path::new("/proc");
-    if !processes.join("self").exists() {
-        return;
-    }
     let prefix = format!(".{}.partial-", name.to_string_lossy());
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let file_name = entry.file_name();
         let Some(process) = file_name
             .to_str()
             .and_then(|name| name.strip_prefix(&prefix))
+            .map(|process| process.trim_end_matches(".lock"))
         else {
             continue;
         };
-        if process.parse::<u32>().is_ok() && !processes.join(process).exists() {
-            // One that cannot be removed does no harm.
-            let _ = fs::remove_dir_all(entry.path());
+        let partial = path.with_file_name(format!("{prefix}{process}"));
+        if process.parse::<u32>().is_err() || partial == own {
+            continue;
+        }
+        match lock_of(&partial) {
+            Ok(Some(_held)) => {
+                // What cannot be removed does no harm.
+                let _ = fs::remove_dir_all(&partial);
+                let _ = fs::remove_file(lock_path(&partial));
+            }
+            Err(IoError::Locked { holder, .. }) => {
+                return Some(IoError::Locked {
+                    path: path.to_owned(),
+                    holder,
+                });
+            }
+            Ok(None) | Err(_) => {}
         }
     }
+    None
 }
 
 /// `.NAME.KIND-PID` beside `path`.
@@ -429,18 +442,26 @@ mod tests {
     }
 
     #[test]
-    fn a_second_lock_is_refused_and_says_who_holds_it() {
+    fn a_second_output_of_the_same_name_is_refused_and_the_first_is_kept() {
         let base = tempfile::tempdir().unwrap();
-        let lock = FolderLock::acquire(base.path()).unwrap();
-        let error = FolderLock::acquire(base.path()).unwrap_err();
-        assert_eq!(error.kind(), IoErrorKind::Locked);
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("process {}", std::process::id())),
-            "{error}"
-        );
+        let target = base.path().join("out");
+        // Another process, as far as anyone can see: its folder and its lock have another number.
+        let other = base.path().join(".out.partial-1");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("a"), "x").unwrap();
+        let lock = FileLock::acquire(&lock_path(&other)).unwrap();
+        for replace in [false, true] {
+            let error = OutputFolder::create(&target, replace).unwrap_err();
+            assert_eq!(error.kind(), IoErrorKind::Locked);
+            assert!(error.to_string().contains("out` is in use"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(other.join("a")).unwrap(), "x");
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
+        // Its process has ended without a word.
         drop(lock);
-        FolderLock::acquire(base.path()).unwrap();
+        let output = OutputFolder::create(&target, false).unwrap();
+        assert!(!other.exists() && !lock_path(&other).exists());
+        output.commit().unwrap();
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
     }
 }

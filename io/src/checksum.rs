@@ -1,7 +1,8 @@
 //! A fingerprint of an input file that costs little on a 100 GB recording.
 //!
 //! BLAKE3 over the file's size, its first and last block and blocks spread evenly between them. It tells two recordings apart
-//! and notices a file that was replaced or cut; it does not notice a changed byte between the sampled blocks.
+//! and notices a file that was replaced or cut; it does not notice a changed byte between the sampled blocks. Of a folder (a Zarr store)
+//! the names of all files count, and blocks of some of them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -45,13 +46,77 @@ pub fn fingerprint_of_files(paths: &[PathBuf]) -> Result<String, IoError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Hashes the size of a file and blocks of it.
+/// Bytes of a file, or of all files in a folder.
+///
+/// # Errors
+/// When it is not there or cannot be listed.
+pub fn total_bytes(path: &Path) -> Result<u64, IoError> {
+    let mut files = Vec::new();
+    files_below(path, MAX_DEPTH, &mut files)?;
+    files.iter().try_fold(0u64, |total, path| {
+        let metadata = std::fs::metadata(path).map_err(|source| IoError::read(path, source))?;
+        Ok(total.saturating_add(metadata.len()))
+    })
+}
+
+/// Folders in each other that are looked into.
+const MAX_DEPTH: usize = 32;
+/// Files of a folder that are sampled beside those that describe it.
+const N_FILES: usize = 64;
+
+/// The files below `path`, or `path` itself where it is one, in a fixed order. Links to folders are not followed.
+fn files_below(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), IoError> {
+    let failed = |source| IoError::read(path, source);
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(failed)?;
+    let mut entries: Vec<std::fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(failed)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() && depth > 0 {
+            files_below(&entry.path(), depth - 1, files)?;
+        } else if !kind.is_dir() && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Hashes the names of all files of a folder (a Zarr store), those that describe it, and some of the others.
+fn sample_folder(folder: &Path, hasher: &mut blake3::Hasher) -> Result<(), IoError> {
+    let mut files = Vec::new();
+    files_below(folder, MAX_DEPTH, &mut files)?;
+    let n_files = files.len();
+    let step = n_files.div_ceil(N_FILES).max(1);
+    for (number, path) in files.iter().enumerate() {
+        let name = path.strip_prefix(folder).unwrap_or(path);
+        hasher.update(name.to_string_lossy().as_bytes());
+        hasher.update(b"\0");
+        let is_description = path.file_name().is_some_and(|name| {
+            ["zarr.json", ".zarray", ".zattrs"]
+                .iter()
+                .any(|known| name == *known)
+        });
+        if is_description || number.is_multiple_of(step) || number + 1 == n_files {
+            sample(path, 4 * 1024, 2, hasher)?;
+        }
+    }
+    Ok(())
+}
+
+/// Hashes the size of a file and blocks of it, or what [`sample_folder`] takes of a folder.
 fn sample(
     path: &Path,
     block_bytes: u64,
     n_blocks: u64,
     hasher: &mut blake3::Hasher,
 ) -> Result<(), IoError> {
+    if path.is_dir() {
+        return sample_folder(path, hasher);
+    }
     let file = File::open(path).map_err(|source| IoError::read(path, source))?;
     let size_bytes = file
         .metadata()
@@ -93,6 +158,29 @@ mod tests {
         assert_ne!(first, sampled_fingerprint(&path).unwrap());
         std::fs::write(&path, []).unwrap();
         assert_ne!(first, sampled_fingerprint(&path).unwrap());
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_folder_sees_names_and_descriptions() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        for number in 0..300 {
+            write(&format!("c/{number}/0"), "abcd");
+        }
+        write("zarr.json", "{}");
+        let fingerprint = || sampled_fingerprint(folder.path()).unwrap();
+        let first = fingerprint();
+        assert_eq!(first, fingerprint());
+        assert_eq!(total_bytes(folder.path()).unwrap(), 1202);
+        std::fs::rename(folder.path().join("c/7/0"), folder.path().join("c/7/1")).unwrap();
+        let renamed = fingerprint();
+        assert_ne!(first, renamed);
+        write("zarr.json", "[]");
+        assert_ne!(renamed, fingerprint());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Each variant says what and where (path, byte, line or key); [`IoError::hint`] says what to do. [`IoError::kind`] is all that
 //! the command needs to choose an exit code: input (3) or output, lock, disk full (4).
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub enum IoErrorKind {
     /// An input is missing, unreadable, truncated or not supported.
     Input,
+    /// What was asked for is not in the input.
+    Usage,
     /// An output cannot be written, or exists already.
     Output,
     /// The disk of an output is full.
@@ -45,6 +48,12 @@ pub enum IoError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// An input is no longer what it was when it was opened.
+    #[error("`{}` was changed while it was read", path.display())]
+    Changed {
+        /// The input.
+        path: PathBuf,
+    },
     /// The file ends before the samples or header that it promises.
     #[error("`{}` is truncated: it should have {expected_bytes} bytes and has {found_bytes}", path.display())]
     Truncated {
@@ -73,15 +82,23 @@ pub enum IoError {
         sample_bytes: usize,
     },
     /// The sample type is not one that is read.
-    #[error("`{}` has samples of type `{dtype}`, which is not supported", path.display())]
+    #[error("`{}` has samples of type `{}`, which is not supported", path.display(), plain(dtype))]
     UnknownDtype {
         /// The file that names the type.
         path: PathBuf,
         /// The name that was given.
         dtype: String,
     },
+    /// The data are packed by a codec that is not read.
+    #[error("`{}` is packed by `{}`, which is not read", path.display(), plain(codec))]
+    UnknownCodec {
+        /// The file that names the codec.
+        path: PathBuf,
+        /// Its name.
+        codec: String,
+    },
     /// A key that is needed is absent.
-    #[error("`{}` has no `{key}`", path.display())]
+    #[error("`{}` has no `{}`", path.display(), plain(key))]
     MissingKey {
         /// The header or JSON file.
         path: PathBuf,
@@ -89,7 +106,7 @@ pub enum IoError {
         key: String,
     },
     /// A key is there but its value makes no sense.
-    #[error("`{}`: `{key}` is `{value}`, expected {expected}", path.display())]
+    #[error("`{}`: `{}` is `{}`, expected {}", path.display(), plain(key), plain(value), plain(expected))]
     BadValue {
         /// The header or JSON file.
         path: PathBuf,
@@ -101,7 +118,7 @@ pub enum IoError {
         expected: String,
     },
     /// A header or table cannot be parsed.
-    #[error("`{}`, {place}: {what}", path.display())]
+    #[error("`{}`, {}: {}", path.display(), plain(place), plain(what))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -110,8 +127,18 @@ pub enum IoError {
         /// What is wrong there.
         what: String,
     },
+    /// Something that a format allows and somata does not read.
+    #[error("`{}`: {what}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not read.
+        what: String,
+        /// What the user can do.
+        hint: String,
+    },
     /// The probe does not fit the recording's channels.
-    #[error("the probe in `{}` does not fit the recording: {what}", path.display())]
+    #[error("the probe in `{}` does not fit the recording: {}", path.display(), plain(what))]
     ProbeMismatch {
         /// The file that holds the probe.
         path: PathBuf,
@@ -119,7 +146,7 @@ pub enum IoError {
         what: String,
     },
     /// The probe itself makes no sense.
-    #[error("the probe in `{}` is not usable: {what}", path.display())]
+    #[error("the probe in `{}` is not usable: {}", path.display(), plain(what))]
     ProbeGeometry {
         /// The file that holds the probe.
         path: PathBuf,
@@ -127,7 +154,7 @@ pub enum IoError {
         what: String,
     },
     /// No reader knows this path.
-    #[error("`{}` is not a recording that somata knows: {seen}", path.display())]
+    #[error("`{}` is not a recording that somata knows: {}", path.display(), plain(seen))]
     Unrecognised {
         /// The path.
         path: PathBuf,
@@ -141,6 +168,48 @@ pub enum IoError {
         path: PathBuf,
         /// Their names.
         candidates: Vec<String>,
+    },
+    /// Several streams are possible.
+    #[error("`{}` holds more than one stream: {}", path.display(), quoted(streams))]
+    SeveralStreams {
+        /// The recording.
+        path: PathBuf,
+        /// Their names.
+        streams: Vec<String>,
+    },
+    /// The stream that was asked for is not there.
+    #[error("`{}` has no stream `{stream}`, it has {}", path.display(), quoted(streams))]
+    NoSuchStream {
+        /// The recording.
+        path: PathBuf,
+        /// What was asked for.
+        stream: String,
+        /// Names of those that are there.
+        streams: Vec<String>,
+    },
+    /// Recordings cannot be read as one.
+    #[error("`{}` cannot follow the first recording: {what}", path.display())]
+    DoesNotJoin {
+        /// The one that does not fit.
+        path: PathBuf,
+        /// In which way.
+        what: String,
+    },
+    /// A time or channel was asked for that the recording lacks.
+    #[error("{what}")]
+    BadSelection {
+        /// Which.
+        what: String,
+        /// What there is.
+        hint: String,
+    },
+    /// A stream was asked for where there are none to choose from.
+    #[error("`--stream {stream}` was given, but `{}` has one stream only", path.display())]
+    NoStreams {
+        /// The recording.
+        path: PathBuf,
+        /// What was asked for.
+        stream: String,
     },
     /// A fact that the file cannot tell was not given.
     #[error("`{}` is a bare binary file: {} must be given", path.display(), missing.join(", "))]
@@ -161,7 +230,7 @@ pub enum IoError {
         n_samples: u64,
     },
     /// No reader knows this movie.
-    #[error("`{}` is not a movie that somata knows: {seen}", path.display())]
+    #[error("`{}` is not a movie that somata knows: {}", path.display(), plain(seen))]
     NotAMovie {
         /// The path.
         path: PathBuf,
@@ -169,7 +238,7 @@ pub enum IoError {
         seen: String,
     },
     /// No reader knows this still image.
-    #[error("`{}` is not an image that somata knows: {seen}", path.display())]
+    #[error("`{}` is not an image that somata knows: {}", path.display(), plain(seen))]
     NotAnImage {
         /// The path.
         path: PathBuf,
@@ -177,7 +246,7 @@ pub enum IoError {
         seen: String,
     },
     /// A movie or image that makes no sense as a whole.
-    #[error("`{}`: {what}", path.display())]
+    #[error("`{}`: {}", path.display(), plain(what))]
     BadImage {
         /// The file.
         path: PathBuf,
@@ -187,7 +256,7 @@ pub enum IoError {
         hint: String,
     },
     /// A page of a movie or image that cannot be used.
-    #[error("`{}`, page {page}: {what}", path.display())]
+    #[error("`{}`, page {page}: {}", path.display(), plain(what))]
     BadPage {
         /// The file.
         path: PathBuf,
@@ -249,7 +318,7 @@ pub enum IoError {
         hint: String,
     },
     /// A file of network weights is damaged, or is not for this network.
-    #[error("`{}` does not hold the weights that are needed: {what}", path.display())]
+    #[error("`{}` does not hold the weights that are needed: {}", path.display(), plain(what))]
     BadWeights {
         /// The file, or the name of the embedded weights.
         path: PathBuf,
@@ -282,6 +351,7 @@ impl IoError {
             }
             IoError::DoesNotFit { .. } => IoErrorKind::Output,
             IoError::Locked { .. } => IoErrorKind::Locked,
+            IoError::BadSelection { .. } => IoErrorKind::Usage,
             _ => IoErrorKind::Input,
         }
     }
@@ -294,10 +364,14 @@ impl IoError {
                 "check the permissions of the file".to_owned()
             }
             IoError::Read { .. } => "the file may be on a disk or network mount that was lost".to_owned(),
+            IoError::Write { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                "no file may be that large here: raise the limit (`ulimit -f`), or write to a file system without it".to_owned()
+            }
             IoError::Write { source, .. } if is_disk_full(source) => {
                 "the disk or quota is full: free some space or write to another folder".to_owned()
             }
             IoError::Write { .. } => "check that the folder exists and can be written".to_owned(),
+            IoError::Changed { .. } => "give the same command again when nothing writes to it any more".to_owned(),
             IoError::Truncated { .. } => "the copy may be incomplete: copy the file again".to_owned(),
             IoError::NotWholeFrames { .. } => {
                 "the file may be truncated, or the number of channels, the sample type or the header's length may be wrong"
@@ -306,22 +380,34 @@ impl IoError {
             IoError::UnknownDtype { .. } => {
                 format!("the supported types are {}", crate::recording::SUPPORTED_DTYPES.join(", "))
             }
+            IoError::UnknownCodec { .. } => {
+                "save it again with Blosc, Zstandard, LZ4, zlib or gzip, or without compression".to_owned()
+            }
             IoError::MissingKey { path, .. } | IoError::BadValue { path, .. } | IoError::Malformed { path, .. } => {
                 format!("`{}` may be damaged, or written by a version that is not known yet", name_of(path))
             }
-            IoError::ProbeMismatch { .. } => "give the probe of this recording with `--probe`".to_owned(),
+            IoError::ProbeMismatch { .. } => {
+                "give the probe of this recording with `--probe`, or leave out channels without a contact with `--channels wired`".to_owned()
+            }
             IoError::ProbeGeometry { .. } => {
                 "correct the probe file, or give another one with `--probe`; `-1` in `device_channel_indices` marks a contact \
                  without a channel"
                     .to_owned()
             }
             IoError::Unrecognised { .. } => {
-                "give a folder with `recording.bin` and `recording.json`, a folder saved by SpikeInterface, a SpikeGLX \
-                 `.bin`, a Blackrock `.ns1` to `.ns6`, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
+                "give a folder with `recording.bin` and `recording.json`, a folder or Zarr store saved by SpikeInterface, a SpikeGLX \
+                 `.bin` or `.cbin`, an Open Ephys folder, an Intan `.rhd` or `.rhs`, a Blackrock `.ns1` to `.ns6`, NWB in HDF5 or Zarr, or a bare binary file with `--sampling-frequency`, `--n-channels` and \
                  `--dtype`"
                     .to_owned()
             }
             IoError::Ambiguous { .. } => "give the path of one of them".to_owned(),
+            IoError::SeveralStreams { .. } | IoError::NoSuchStream { .. } => {
+                "choose one with `--stream NAME`; a part of the name that no other has is enough".to_owned()
+            }
+            IoError::DoesNotJoin { .. } => {
+                "give recordings of the same channels, in the order of time, or sort each by itself".to_owned()
+            }
+            IoError::NoStreams { .. } => "leave out `--stream`".to_owned(),
             IoError::NeedOptions { missing, .. } => format!("add {}", missing.join(" ")),
             IoError::BadWeights { .. } => {
                 "give a `.safetensors` file that `training/convert.py` made; it converts Cellpose 2 and 3 checkpoints".to_owned()
@@ -329,11 +415,11 @@ impl IoError {
             IoError::Exists { .. } => "choose another folder, or replace it with `--force`".to_owned(),
             IoError::Locked { .. } => "wait until the other run has ended, or choose another folder".to_owned(),
             IoError::NotAMovie { .. } => {
-                "give TIFF files in the order of time, a folder of them, or a bare binary file with `--height` and `--width`".to_owned()
+                "give TIFF files in the order of time, a folder of them, a Zarr store, or a bare binary file with `--height` and `--width`".to_owned()
             }
             IoError::NotAnImage { .. } => "give a TIFF, PNG or JPEG file".to_owned(),
-            IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } => hint.clone(),
-            IoError::DoesNotFit { hint, .. } => hint.clone(),
+            IoError::BadImage { hint, .. } | IoError::BadPage { hint, .. } | IoError::BadSelection { hint, .. } => hint.clone(),
+            IoError::DoesNotFit { hint, .. } | IoError::Unsupported { hint, .. } => hint.clone(),
             IoError::FramesOutOfRange { .. } | IoError::NoSuchPlane { .. } => return None,
             IoError::OutOfRange { .. } | IoError::BufferNotWholeFrames { .. } | IoError::BadTables { .. } => return None,
         };
@@ -403,6 +489,31 @@ impl IoError {
     }
 }
 
+/// Letters of a text that an input puts into a message at most.
+const LONGEST_TEXT: usize = 400;
+
+/// A text that may come from an input, as a message shows it: cut when it is long, and without control characters, since a file
+/// must not write to the reader's terminal.
+fn plain(text: &str) -> Cow<'_, str> {
+    let is_short = text.chars().nth(LONGEST_TEXT).is_none();
+    if is_short && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut letters: Vec<char> = text.chars().take(LONGEST_TEXT + 1).collect();
+    if letters.len() > LONGEST_TEXT {
+        letters.truncate(LONGEST_TEXT - 1);
+        letters.push('…');
+    }
+    let shown = |letter: char| {
+        if letter.is_control() {
+            '\u{fffd}'
+        } else {
+            letter
+        }
+    };
+    Cow::Owned(letters.into_iter().map(shown).collect())
+}
+
 /// The last part of a path, for messages.
 pub(crate) fn name_of(path: &Path) -> String {
     path.file_name()
@@ -411,11 +522,24 @@ pub(crate) fn name_of(path: &Path) -> String {
         .into_owned()
 }
 
-/// Whether the operating system says that the disk or the quota is full.
+/// Names in backticks, for messages; the first dozen where there are many.
+fn quoted(names: &[String]) -> String {
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(12)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if names.len() > shown.len() {
+        shown.push(format!("and {} more", names.len() - shown.len()));
+    }
+    shown.join(", ")
+}
+
+/// Whether the operating system says that the disk, the quota or the size that a file may have is used up.
 fn is_disk_full(source: &io::Error) -> bool {
     matches!(
         source.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 
@@ -437,6 +561,16 @@ mod tests {
             io::Error::from(io::ErrorKind::PermissionDenied),
         );
         assert_eq!(denied.kind(), IoErrorKind::Output);
+    }
+
+    #[test]
+    fn a_text_of_a_file_cannot_write_to_the_terminal_or_go_on_for_ever() {
+        let error = IoError::malformed(Path::new("a"), "member \u{1b}[31m", "é\n".repeat(10_000));
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text}");
+        assert!(text.chars().count() < 450, "{text}");
+        assert_eq!(plain("a µ"), "a µ");
+        assert_eq!(plain(&"é".repeat(LONGEST_TEXT)), "é".repeat(LONGEST_TEXT));
     }
 
     #[test]

@@ -9,11 +9,17 @@
 pub mod atomic;
 pub mod checksum;
 pub mod error;
+pub mod hdf5;
+pub mod hdf5_writer;
 pub mod imaging_output;
+pub mod lock;
 pub mod matlab;
+pub mod matlab_reader;
 pub mod movie;
 pub mod npy;
 pub mod npy_rows;
+pub(crate) mod nwb;
+pub mod nwb_file;
 pub mod probe;
 pub mod recording;
 pub mod sniff;
@@ -22,5 +28,6 @@ pub mod still_image;
 pub mod tables;
 mod tiff;
 pub mod weights;
+mod zarr;
 
 pub use error::{IoError, IoErrorKind};

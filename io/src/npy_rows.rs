@@ -38,6 +38,17 @@ impl NpyRows {
         Self::within(path, file, 0, size_bytes)
     }
 
+    /// Opens a `.npy` file of two axes or more; all but the first are one row. Returns its shape as well.
+    ///
+    /// # Errors
+    /// As [`NpyRows::open`].
+    pub fn open_blocks(path: &Path) -> Result<(NpyRows, Vec<usize>), IoError> {
+        let failed = |source| IoError::read(path, source);
+        let file = Arc::new(File::open(path).map_err(failed)?);
+        let size_bytes = file.metadata().map_err(failed)?.len();
+        Self::blocks_within(path, file, 0, size_bytes)
+    }
+
     /// Opens each of these members of an `.npz` that is not compressed; `None` for one that is not there.
     ///
     /// # Errors
@@ -64,6 +75,21 @@ impl NpyRows {
         start_bytes: u64,
         size_bytes: u64,
     ) -> Result<NpyRows, IoError> {
+        let (rows, shape) = Self::blocks_within(path, file, start_bytes, size_bytes)?;
+        if shape.len() != 2 {
+            let shape = format!("{shape:?}");
+            return Err(IoError::bad_value(path, "shape", shape, "two axes"));
+        }
+        Ok(rows)
+    }
+
+    /// The same, of two axes or more.
+    fn blocks_within(
+        path: &Path,
+        file: Arc<File>,
+        start_bytes: u64,
+        size_bytes: u64,
+    ) -> Result<(NpyRows, Vec<usize>), IoError> {
         let mut head = vec![0u8; size_bytes.min(HEADER_BYTES as u64) as usize];
         read_exact_at(&file, &mut head, start_bytes)
             .map_err(|source| IoError::read(path, source))?;
@@ -76,11 +102,18 @@ impl NpyRows {
             "<f8" => 8,
             other => return bad("descr", other.to_owned(), "`<f4` or `<f8`"),
         };
-        let [n_rows, row_length] = header.shape[..] else {
+        let row_length = header.shape.get(1..).filter(|rest| !rest.is_empty());
+        let row_length = row_length.and_then(|rest| {
+            let mut lengths = rest.iter();
+            lengths.try_fold(1usize, |product, &length| product.checked_mul(length))
+        });
+        let Some(row_length) = row_length else {
             return bad("shape", format!("{:?}", header.shape), "two axes");
         };
-        // One row or column is the same in both orders.
-        if header.fortran_order && n_rows > 1 && row_length > 1 {
+        let n_rows = header.shape[0];
+        // Where no more than one axis is longer than 1, both orders are the same.
+        let n_long = header.shape.iter().filter(|&&length| length > 1).count();
+        if header.fortran_order && n_long > 1 {
             return bad("fortran_order", "True".to_owned(), "C order");
         }
         let expected = (n_rows as u64)
@@ -97,14 +130,15 @@ impl NpyRows {
                 });
             }
         }
-        Ok(NpyRows {
+        let rows = NpyRows {
             path: path.to_owned(),
             file,
             offset_bytes: start_bytes + header.data_offset_bytes,
             element_bytes,
             n_rows,
             row_length,
-        })
+        };
+        Ok((rows, header.shape))
     }
 
     /// Fills `out` with the elements of `row` from `start` on.

@@ -8,7 +8,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, name_of};
-use crate::recording::OpenOptions;
+use crate::hdf5::{Hdf5File, SIGNATURE};
+use crate::recording::{
+    OpenOptions, intan, mearec, nwb, nwb_zarr, open_ephys, zarr_spikeinterface,
+};
+use crate::zarr::{Node, is_store};
 
 /// A recording format that is read.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -17,12 +21,38 @@ pub enum Format {
     Folder,
     /// SpikeInterface's saved binary folder.
     SpikeInterfaceFolder,
+    /// SpikeInterface's saved Zarr folder.
+    SpikeInterfaceZarr,
+    /// NWB in Zarr.
+    NwbZarr,
     /// SpikeGLX `.bin` + `.meta`.
     SpikeGlx,
+    /// Open Ephys' `structure.oebin` and `continuous.dat`.
+    OpenEphysBinary,
+    /// Open Ephys' `.continuous` files, one a channel.
+    OpenEphysLegacy,
+    /// Intan `.rhd` and `.rhs`, with the samples inside or beside.
+    Intan,
+    /// SpikeGLX's `.bin` compressed to `.cbin` + `.ch`.
+    Mtscomp,
     /// Blackrock `.ns1` to `.ns6`.
     Blackrock,
+    /// NWB in HDF5.
+    Nwb,
+    /// MEArec's simulated recordings, in HDF5.
+    Mearec,
     /// A bare binary file.
     RawBinary,
+}
+
+impl Format {
+    /// Whether a recording of this format may have several streams, one of which is read.
+    pub fn has_streams(self) -> bool {
+        matches!(
+            self,
+            Format::OpenEphysBinary | Format::OpenEphysLegacy | Format::Nwb
+        )
+    }
 }
 
 /// What [`sniff`] found.
@@ -71,6 +101,16 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             "the folder has a `binary.json`".to_owned(),
         );
     }
+    if is_store(path) {
+        return sniff_store(path);
+    }
+    if !open_ephys::folders::find(path).structures.is_empty() {
+        return found(
+            Format::OpenEphysBinary,
+            path.to_owned(),
+            "there is a `structure.oebin` of Open Ephys".to_owned(),
+        );
+    }
     let mut names = Vec::new();
     list_files(path, SEARCH_DEPTH, &mut names)?;
     let ending = |endings: &[&str]| -> Vec<&PathBuf> {
@@ -85,6 +125,11 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
     };
     let choices = [
         (Format::SpikeGlx, ending(&[".ap.bin"]), "SpikeGLX `.ap.bin`"),
+        (
+            Format::Mtscomp,
+            ending(&[".ap.cbin"]),
+            "compressed SpikeGLX `.ap.cbin`",
+        ),
         (
             Format::Blackrock,
             ending(&[".ns5", ".ns6"]),
@@ -107,13 +152,56 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             }
         }
     }
+    let formats = [
+        (
+            Format::Intan,
+            ending(&[".rhd", ".rhs"]),
+            "`.rhd` or `.rhs` files of Intan",
+        ),
+        (
+            Format::OpenEphysLegacy,
+            ending(&[".continuous"]),
+            "`.continuous` files of Open Ephys",
+        ),
+    ];
+    for (format, paths, name) in formats {
+        let mut folders: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        folders.dedup();
+        match folders[..] {
+            [] => {}
+            [only] => return found(format, only.to_owned(), format!("the folder has {name}")),
+            _ => {
+                let candidates = folders
+                    .iter()
+                    .map(|folder| format!("`{}`", folder.display()));
+                return Err(IoError::Ambiguous {
+                    path: path.to_owned(),
+                    candidates: candidates.collect(),
+                });
+            }
+        }
+    }
+    // The stores in a folder, but not the groups in them.
+    let mut stores: Vec<&Path> = names
+        .iter()
+        .filter(|name| matches!(name_of(name).as_str(), ".zgroup" | "zarr.json"))
+        .filter_map(|name| name.parent())
+        .filter(|store| store.parent().is_some_and(|above| !is_store(above)))
+        .collect();
+    stores.dedup();
+    match stores[..] {
+        [] => {}
+        [only] => return sniff_store(only),
+        _ => {
+            let shown = stores.iter().map(|store| format!("`{}`", store.display()));
+            return Err(IoError::Ambiguous {
+                path: path.to_owned(),
+                candidates: shown.collect(),
+            });
+        }
+    }
     let seen = if names.is_empty() {
         "the folder is empty".to_owned()
-    } else if !ending(&["structure.oebin", ".continuous"]).is_empty() {
-        "this looks like Open Ephys, which is not read yet".to_owned()
-    } else if !ending(&[".zattrs", ".zgroup", "zarr.json"]).is_empty() {
-        "this looks like Zarr, which is not read yet: save it again with `format=\"binary\"`"
-            .to_owned()
     } else {
         let mut shown: Vec<String> = names
             .iter()
@@ -124,13 +212,45 @@ fn sniff_folder(path: &Path) -> Result<Sniffed, IoError> {
             shown.push(format!("and {} more", names.len() - shown.len()));
         }
         format!(
-            "it has no `recording.json`, `binary.json`, `.ap.bin`, `.ns5` or `.ns6`; it has {}",
+            "it has no `recording.json`, `binary.json`, `structure.oebin`, `.ap.bin`, `.ap.cbin`, `.ns5`, `.ns6`, `.rhd` or `.rhs`; it has {}",
             shown.join(", ")
         )
     };
     Err(IoError::Unrecognised {
         path: path.to_owned(),
         seen,
+    })
+}
+
+/// A Zarr store: by what its root says.
+fn sniff_store(path: &Path) -> Result<Sniffed, IoError> {
+    let node = Node::open(path)?;
+    let found = |format, why: &str| {
+        Ok(Sniffed {
+            format,
+            path: path.to_owned(),
+            why: why.to_owned(),
+        })
+    };
+    if zarr_spikeinterface::is_recording(&node) {
+        return found(
+            Format::SpikeInterfaceZarr,
+            "the Zarr store has `traces_seg0` and `sampling_frequency`",
+        );
+    }
+    if nwb_zarr::is_nwb(&node) {
+        return found(Format::NwbZarr, "the Zarr store says that it is NWB");
+    }
+    if nwb_zarr::is_electrical_series(&node) {
+        return found(
+            Format::NwbZarr,
+            "the Zarr group is an `ElectricalSeries` of NWB",
+        );
+    }
+    Err(IoError::Unrecognised {
+        path: path.to_owned(),
+        seen: "it is a Zarr store, but neither a recording of SpikeInterface nor NWB; a movie is processed with `somata image`"
+            .to_owned(),
     })
 }
 
@@ -154,6 +274,9 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         .unwrap_or_default();
     if extension == "meta" {
         return found(Format::SpikeGlx, path, "a `.meta` file is SpikeGLX's");
+    }
+    if extension == "cbin" || (extension == "ch" && path.with_extension("cbin").is_file()) {
+        return found(Format::Mtscomp, path, "the extension is mtscomp's");
     }
     if extension == "bin" && path.with_extension("meta").is_file() {
         return found(
@@ -188,6 +311,45 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
             "there is a `binary.json` beside it",
         );
     }
+    if matches!(
+        name.as_str(),
+        "zarr.json" | ".zgroup" | ".zattrs" | ".zmetadata"
+    ) && is_store(folder)
+        && !told_all
+    {
+        return sniff_store(folder);
+    }
+    if matches!(name.as_str(), "structure.oebin" | "continuous.dat")
+        && !told_all
+        && !open_ephys::folders::find(path).structures.is_empty()
+    {
+        return found(
+            Format::OpenEphysBinary,
+            path,
+            "it lies in a recording of Open Ephys",
+        );
+    }
+    if open_ephys::legacy::is_name(&name) {
+        return found(
+            Format::OpenEphysLegacy,
+            path,
+            "the extension is Open Ephys'",
+        );
+    }
+    if intan::is_intan_name(&name) {
+        return found(Format::Intan, path, "the extension is Intan's");
+    }
+    let is_of_intan = matches!(name.as_str(), "amplifier.dat" | "time.dat")
+        || (name.starts_with("amp-") && extension == "dat");
+    if is_of_intan
+        && !told_all
+        && let Some(header) = ["info.rhd", "info.rhs"]
+            .map(|header| folder.join(header))
+            .iter()
+            .find(|header| header.is_file())
+    {
+        return found(Format::Intan, header, "there is an Intan header beside it");
+    }
     let mut first = [0u8; 8];
     let n_first = File::open(path)
         .and_then(|file| file.take(8).read(&mut first))
@@ -205,15 +367,16 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
     ) {
         return found(Format::Blackrock, path, "the extension is Blackrock's");
     }
+    let is_hdf5 = first == SIGNATURE || matches!(extension.as_str(), "nwb" | "h5" | "hdf5");
+    if is_hdf5 && !told_all {
+        return sniff_hdf5(path);
+    }
     let unread = match extension.as_str() {
         _ if first == *b"NEURALEV" || extension == "nev" => {
             "Blackrock `.nev` holds events: give the `.ns5` or `.ns6`"
         }
-        "cbin" => "this is compressed by mtscomp, which is not read yet: decompress it to `.bin`",
-        "nwb" | "h5" | "hdf5" => "HDF5 and NWB are not read yet",
-        _ if first == *b"\x89HDF\r\n\x1a\n" => "HDF5 and NWB are not read yet",
-        "continuous" | "oebin" => "Open Ephys is not read yet",
-        "rhd" | "rhs" => "Intan is not read yet",
+        "zip" => "this is an archive: unpack it first, also when it holds a Zarr store",
+        "oebin" => "a recording of Open Ephys is described by a file `structure.oebin`",
         "json" | "prb" | "cmp" | "txt" | "csv" => "this is a text file without samples",
         "tif" | "tiff" | "btf" | "tf8" => {
             "this is a movie or an image: process it with `somata image` or `somata segment`"
@@ -233,6 +396,48 @@ fn sniff_file(path: &Path, options: &OpenOptions) -> Result<Sniffed, IoError> {
         path,
         "nothing beside it describes it, so it is taken as a bare binary file",
     )
+}
+
+/// An HDF5 file: by what is in it.
+fn sniff_hdf5(path: &Path) -> Result<Sniffed, IoError> {
+    let root = Hdf5File::open(path)?.root()?;
+    let found = |format, why: &str| {
+        Ok(Sniffed {
+            format,
+            path: path.to_owned(),
+            why: why.to_owned(),
+        })
+    };
+    let seen = if crate::nwb::is_nwb(&root)? {
+        if !crate::nwb::find_series(&root, &nwb::TYPES)?.is_empty() {
+            return found(Format::Nwb, "the file is NWB and has an `ElectricalSeries`");
+        }
+        "this NWB file has no `ElectricalSeries`".to_owned()
+    } else if mearec::is_mearec(&root)? {
+        return found(
+            Format::Mearec,
+            "the file has `recordings` and `channel_positions` as MEArec writes them",
+        );
+    } else {
+        let names = root.member_names()?;
+        let shown: Vec<String> = names
+            .iter()
+            .take(8)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        format!(
+            "of HDF5, NWB and MEArec are read; this file has {}",
+            if shown.is_empty() {
+                "nothing in it".to_owned()
+            } else {
+                shown.join(", ")
+            }
+        )
+    };
+    Err(IoError::Unrecognised {
+        path: path.to_owned(),
+        seen,
+    })
 }
 
 /// The files below `folder`, sorted by name.

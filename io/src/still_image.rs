@@ -239,17 +239,37 @@ fn read_picture(path: &Path, format: ImageFormat) -> Result<Vec<StillImage>, IoE
         "JPEG"
     };
     let file = File::open(path).map_err(|source| IoError::read(path, source))?;
+    let n_file_bytes = file_size_bytes(path)?;
+    // The decoder takes memory for the whole picture before it has read a pixel, so its size is compared with the file's first.
+    // PNG: a deflated byte becomes 1032 at most, each of up to 8 pixels. JPEG: a block of 64 pixels takes a bit or more.
+    let most_pixels = match format {
+        ImageFormat::Png => n_file_bytes.saturating_mul(1032 * 8),
+        _ => n_file_bytes.saturating_mul(8 * 64),
+    };
+    let sides = ImageReader::with_format(BufReader::new(&file), format)
+        .into_dimensions()
+        .map_err(|error| undecodable(path, name, &error))?;
+    let n_pixels = u64::from(sides.0) * u64::from(sides.1);
+    if n_pixels > most_pixels {
+        return Err(IoError::BadImage {
+            path: path.to_owned(),
+            what: format!(
+                "the {name} says that it has {} × {} pixels, more than its {n_file_bytes} bytes can hold",
+                sides.1, sides.0
+            ),
+            hint: DAMAGED.to_owned(),
+        });
+    }
+    let file = File::open(path).map_err(|source| IoError::read(path, source))?;
     let mut reader = ImageReader::with_format(BufReader::new(file), format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(1 << 20);
     limits.max_image_height = Some(1 << 20);
     limits.max_alloc = Some(4 * MAX_VALUES);
     reader.limits(limits);
-    let picture = reader.decode().map_err(|error| IoError::BadImage {
-        path: path.to_owned(),
-        what: format!("the {name} cannot be decoded: {}", first_line(&error)),
-        hint: "the file may be damaged: copy it again, or save it again as TIFF or PNG".to_owned(),
-    })?;
+    let picture = reader
+        .decode()
+        .map_err(|error| undecodable(path, name, &error))?;
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let colour = picture.color();
     let n_samples = usize::from(colour.channel_count());
@@ -286,6 +306,15 @@ fn read_picture(path: &Path, format: ImageFormat) -> Result<Vec<StillImage>, IoE
         page: 0,
         warnings: Vec::new(),
     }])
+}
+
+/// The error of a picture whose decoder gave up.
+fn undecodable(path: &Path, name: &str, error: &image::ImageError) -> IoError {
+    IoError::BadImage {
+        path: path.to_owned(),
+        what: format!("the {name} cannot be decoded: {}", first_line(error)),
+        hint: "the file may be damaged: copy it again, or save it again as TIFF or PNG".to_owned(),
+    }
 }
 
 /// The first line of an error's text, without a full stop: messages are one line.

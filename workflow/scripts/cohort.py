@@ -7,8 +7,8 @@
 Everything is taken from what the runs left (status, attempts, manifest, scores), so a report can be made at any time,
 also of a cohort that is half done.
 
-`check` removes the status of each failed session, so that the workflow tries it again the next time: the reason of a
-failure is mostly repaired where the workflow does not look, for example a full disk.
+`check` removes status and estimate of each failed session, so that the workflow tries it again: the reason
+of a failure is mostly repaired where the workflow does not look, for example on a full disk.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ def check(rows: list[dict[str, Any]], results: Path) -> str | None:
     if not bad:
         return None
     for one in bad:
-        Layout(results, one["name"]).status.unlink(missing_ok=True)
+        layout = Layout(results, one["name"])
+        for file in (layout.status, layout.estimate):
+            file.unlink(missing_ok=True)
     lines = [f"error: {len(bad)} of {len(rows)} sessions are not done"]
     lines += [f"    {one['name']}: {one['state']}: {one['message'] or 'it was not run'}" for one in bad]
     lines += ["", "hint: repair what is wrong and start the workflow again; sessions that are done stay as they are"]

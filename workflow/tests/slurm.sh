@@ -4,14 +4,17 @@
 #     workflow/tests/slurm.sh start DIR [CPUS]    # then: export SLURM_CONF=DIR/slurm.conf
 #     workflow/tests/slurm.sh stop DIR
 #
-# Needs root and the packages slurm-wlm and munge. There is a partition `low`, whose jobs are put back into the queue
-# when a job of the partition `urgent` needs their place. There is no accounting: snakemake asks squeue.
+# Needs root, the packages slurm-wlm and munge, and a machine that has no Slurm of its own. There is a partition `low`,
+# whose jobs are put back into the queue when a job of the partition `urgent` needs their place. There is no accounting:
+# snakemake asks squeue.
 set -euo pipefail
 
 action=${1:?start or stop}
 mkdir -p "${2:?a folder}"
 dir=$(cd "$2" && pwd)
 conf=$dir/slurm.conf
+# Where Slurm's programs look without SLURM_CONF, which Snakemake keeps from those that it starts within a job.
+system_conf=/etc/slurm/slurm.conf
 
 stop() {
   # Only what this folder's files name, and only while it is still the same program.
@@ -23,6 +26,7 @@ stop() {
     fi
     rm -f "$dir/$name.pid"
   done
+  if [ "$(readlink "$system_conf" 2>/dev/null)" = "$conf" ]; then rm "$system_conf"; fi
 }
 
 if [ "$action" = stop ]; then
@@ -35,6 +39,10 @@ for program in munged slurmctld slurmd; do
   command -v "$program" >/dev/null || { echo "error: $program is not installed (packages slurm-wlm, munge)" >&2; exit 3; }
 done
 stop
+if [ -e "$system_conf" ]; then
+  echo "error: there is a Slurm on this machine already ($system_conf)" >&2
+  exit 3
+fi
 mkdir -p "$dir/state" "$dir/spool" "$dir/log"
 memory_mb=$(awk '/MemTotal/ { print int($2 / 1024 * 0.9) }' /proc/meminfo)
 [ -f "$dir/munge.key" ] || (umask 077 && head -c 1024 /dev/urandom >"$dir/munge.key")
@@ -72,6 +80,7 @@ NodeName=node1 NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$cpus RealMem
 PartitionName=low Nodes=node1 Default=YES PriorityTier=1 State=UP
 PartitionName=urgent Nodes=node1 PriorityTier=10 PreemptMode=OFF State=UP
 CONF
+ln -s "$conf" "$system_conf"
 munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
   --log-file="$dir/log/munged.log" --seed-file="$dir/munge.seed" --num-threads=2
 slurmctld -f "$conf"

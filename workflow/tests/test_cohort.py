@@ -73,11 +73,13 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text(cohort: Path) -> Non
 
 
 def test_the_check_names_what_is_not_done_and_has_it_tried_again(cohort: Path) -> None:
+    write_json(Layout(cohort / "results", "bad").estimate, {"memory_bytes": None})
     done = run("check", cohort)
     assert done.returncode == 1
     assert "2 of 3 sessions are not done" in done.stderr
     assert "bad: failed: `b` is <truncated> & short" in done.stderr
     assert not Layout(cohort / "results", "bad").status.exists()
+    assert not Layout(cohort / "results", "bad").estimate.exists()
     assert Layout(cohort / "results", "good").status.exists()
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import WORKFLOW
@@ -27,7 +28,7 @@ pytest.importorskip("snakemake_executor_plugin_slurm", reason="snakemake-executo
 
 HERE = Path(__file__).parent
 N_RECORDINGS, N_MOVIES = 13, 7
-PATIENCE_S = 300
+PATIENCE_S = 1500
 
 
 @pytest.fixture
@@ -85,8 +86,12 @@ def wait_until(what: str, holds, process: subprocess.Popen[bytes] | None = None)
         time.sleep(0.05)
 
 
+def attempts_of(folder: Path, name: str) -> list[dict[str, Any]]:
+    return read_attempts(Layout(folder / "results", name).attempts)
+
+
 def codes_of(folder: Path, name: str) -> list[int | None]:
-    return [one.get("code") for one in read_attempts(Layout(folder / "results", name).attempts)]
+    return [one.get("code") for one in attempts_of(folder, name)]
 
 
 def running_job(name: str) -> str | None:
@@ -109,8 +114,6 @@ def without_names(text: str, folder: Path) -> str:
 
 def test_twenty_sessions_are_done_whatever_happens_to_their_jobs(slurm: Path, cohort: Path, binary: Path) -> None:
     log = cohort / "snakemake.log"
-    for fault in ("r02.SIGKILL", "m01.SIGTERM"):
-        (cohort / "faults" / fault).touch()
     samples = cohort / "raw/r03/recording.bin"
     whole = samples.read_bytes()
     samples.write_bytes(whole[:-1])
@@ -122,11 +125,17 @@ def test_twenty_sessions_are_done_whatever_happens_to_their_jobs(slurm: Path, co
         wait_until("r01 had kept a stage", lambda: any(kept.glob("*.bin")), process)
         job = running_job("r01")
         assert job is not None
-        urgent = ["sbatch", "-p", "urgent", "--exclusive", "-n1", "-o", os.devnull, "--wrap", "sleep 2"]
+        urgent = ["sbatch", "-p", "urgent", "--exclusive", "-n1", "-o", os.devnull, "--wrap", "sleep 5"]
         slurm_says(*urgent)
         state = ["squeue", "-h", "-j", job, "-o", "%T"]
         wait_until("r01 was back in the queue", lambda: slurm_says(*state).strip() == "PENDING", process)
         history = slurm_says("squeue", "-h", "-t", "all", "-o", "%P %T %r")
+        # Nothing runs now but the urgent job. Two of the sessions that have not begun will be killed and stopped.
+        begun = {line.split()[0] for line in (cohort / "faults/calls.txt").read_text().splitlines()}
+        later = [f"{kind}{number:02}" for number in range(4, N_MOVIES + 1) for kind in "rm"]
+        killed, stopped = [name for name in later if name not in begun][:2]
+        (cohort / f"faults/{killed}.SIGKILL").touch()
+        (cohort / f"faults/{stopped}.SIGTERM").touch()
         # Slurm lets a job that was put back wait for two minutes; here nobody needs that.
         pending = slurm_says("squeue", "-h", "-t", "PD", "-p", "low", "-o", "%i %r").splitlines()
         for line in pending:
@@ -135,12 +144,15 @@ def test_twenty_sessions_are_done_whatever_happens_to_their_jobs(slurm: Path, co
         assert process.wait(timeout=PATIENCE_S) == 1
     finally:
         process.kill()
-    assert codes_of(cohort, "r02") == [137, 0]
-    assert codes_of(cohort, "m01") == [143, 0]
+    assert codes_of(cohort, killed) == [137, 0]
+    assert codes_of(cohort, stopped) == [143, 0]
     assert codes_of(cohort, "r03") == [3]
-    # r01 was stopped by SIGTERM and put back by Slurm itself: the same job ran twice.
+    # r01 was put back by Slurm itself: the same job, and so the same try, ran twice.
     assert codes_of(cohort, "r01") == [143, 0]
-    for name in ("r01", "r02", "m01"):
+    assert [one["attempt"] for one in attempts_of(cohort, "r01")] == [1, 1]
+    for name in (killed, stopped):
+        assert [one["attempt"] for one in attempts_of(cohort, name)] == [1, 2]
+    for name in ("r01", killed, stopped):
         stages = json.loads((cohort / f"results/sessions/{name}/manifest.json").read_text())["stages"]
         assert any(stage["resumed"] for stage in stages), name
     assert "1 of 20 sessions are not done" in log.read_text()
@@ -159,12 +171,10 @@ def test_twenty_sessions_are_done_whatever_happens_to_their_jobs(slurm: Path, co
         (folder / "snakemake.log").write_text(without_names(log.read_text(), cohort), encoding="utf-8")
         (folder / "squeue.txt").write_text(without_names(history, cohort), encoding="utf-8")
         shutil.copy(cohort / "results/cohort.csv", folder / "cohort.csv")
-        attempts = [
-            {
-                "name": row["name"],
-                **{key: one.get(key) for key in ("attempt", "code", "seconds", "memory_mb", "message")},
-            }
+        keys = ("attempt", "code", "seconds", "memory_mb", "message")
+        lines = [
+            json.dumps({"name": row["name"], **{key: one.get(key) for key in keys}}, ensure_ascii=False) + "\n"
             for row in rows
-            for one in read_attempts(Layout(cohort / "results", row["name"]).attempts)
+            for one in attempts_of(cohort, row["name"])
         ]
-        (folder / "attempts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in attempts), encoding="utf-8")
+        (folder / "attempts.jsonl").write_text(without_names("".join(lines), cohort), encoding="utf-8")

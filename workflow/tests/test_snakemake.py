@@ -84,6 +84,9 @@ def test_a_killed_a_stopped_and_a_broken_session_are_all_done_in_the_end(cohort:
     rows = rows_of(cohort)
     assert {row["state"] for row in rows.values()} == {"done"}
     assert rows["broken"]["exit_codes"] == "3 0"
+    # It could not be estimated while it was broken; now it could.
+    plain, broken = (Layout(cohort / "results", name).estimate.read_text() for name in ("plain", "broken"))
+    assert json.loads(plain)["memory_bytes"] == json.loads(broken)["memory_bytes"] > 0
     # A recording that was killed, one that was broken and one that was left in peace are sorted alike.
     assert (
         len({(row["n_units"], row["n_spikes"], row["mean_accuracy"]) for row in rows.values() if row["n_units"]}) == 1

@@ -9,6 +9,7 @@ use super::validate::{compare_planes, is_imaging, phy_folder};
 use crate::{
     commands::{print, print_json},
     exit::Outcome,
+    report,
 };
 
 /// Arguments of `somata compare`.
@@ -21,12 +22,19 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write a page to look at both side by side
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Compares two results.
 pub fn run(arguments: &Arguments) -> Outcome {
+    let results = [arguments.first.as_path(), arguments.second.as_path()];
     if is_imaging(&arguments.first) && is_imaging(&arguments.second) {
         let planes = compare_planes(&arguments.first, &arguments.second)?;
+        if let Some(path) = &arguments.report {
+            report::two_movies::write(path, results)?;
+        }
         if arguments.json {
             return print_json(&planes);
         }
@@ -44,6 +52,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let first = read_phy_spikes(&phy_folder(&arguments.first))?;
     let second = read_phy_spikes(&phy_folder(&arguments.second))?;
     let comparison = compare_two(&first, &second);
+    if let Some(path) = &arguments.report {
+        report::two_sortings::write(path, results, [&first, &second], &comparison)?;
+    }
     if arguments.json {
         return print_json(&comparison);
     }

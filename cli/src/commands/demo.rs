@@ -105,12 +105,13 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         recording_folder.display()
     ));
     let sort = sort::Arguments {
-        recording: recording_folder.clone(),
+        recordings: vec![recording_folder.clone()],
         output: OutputArguments::replacing(result_folder.clone()),
         input: InputArguments::default(),
+        truth: Some(recording_folder.clone()),
         run: RunArguments::on(&arguments.device, arguments.quiet),
     };
-    let recording = OpenRecording::open(&recording_folder, &sort.input.open_options())?;
+    let recording = OpenRecording::open(&sort.recordings, &sort.input)?;
     let parameters: SortingParameters = parameters(&sort.run)?;
     let key = sort::result_key(&recording, &parameters)?;
     sort_to(
@@ -132,7 +133,7 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
     })?;
     print(&unit_table(&metrics));
     print(&format!(
-        "\nfiles in `{}` ({} s at {} Hz)\n  phy/           for phy (`phy template-gui params.py`), SpikeInterface and others\n  \
+        "\nfiles in `{}` ({} s at {} Hz)\n  report.html    to look at in a browser\n  phy/           for phy (`phy template-gui params.py`), SpikeInterface and others\n  \
          metrics.csv    one row a unit\n  motion.csv     displacement of the tissue\n  manifest.json  how it was made\n",
         result_folder.display(),
         spec.duration_s,
@@ -169,6 +170,7 @@ fn movie(arguments: &Arguments, threads: usize) -> Outcome {
         functional_channel: 1,
         weights: None,
         keep_movie: false,
+        truth: Some(movie_folder.clone()),
         run: RunArguments::on(&arguments.device, arguments.quiet),
     };
     let movie = OpenMovie::open(&image.movie, &image.input.options()?)?;
@@ -188,7 +190,7 @@ fn movie(arguments: &Arguments, threads: usize) -> Outcome {
         movie_table(&scores)
     ));
     print(&format!(
-        "\nfiles in `{}` ({:.0} s at {} Hz)\n  suite2p/       for Suite2p's window and its readers\n  cells.png      the cells on the mean image\n  \
+        "\nfiles in `{}` ({:.0} s at {} Hz)\n  report.html    to look at in a browser\n  suite2p/       for Suite2p's window and its readers\n  cells.png      the cells on the mean image\n  \
          masks.tif      label image; rois.zip for ImageJ\n  traces.npz     fluorescence, ΔF/F, spikes; cells.csv has one row a cell\n  \
          manifest.json  how it was made\n",
         result_folder.display(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use somata_engine::{
     device::DeviceChoice,
@@ -15,15 +16,22 @@ use somata_io::movie::MovieOptions;
 
 use crate::{
     adapt::{OpenMovie, network_weights},
-    commands::print_json,
+    again::{absolute, absolute_option, absolute_paths, path_text},
+    commands::{
+        print_json,
+        validate::{check_movie_truth, score_planes},
+    },
     exit::{ExitCode, Failure, Outcome},
     imaging_output as output,
     kept_movies::KeptMovies,
-    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
+    report,
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
+    sorting_output::write_manifest,
 };
 
 /// What a user may say about a movie.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct MovieArguments {
     /// Frames a second of one plane, where the files do not say it
     #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
@@ -43,6 +51,9 @@ pub struct MovieArguments {
     /// Pixel type of a bare binary file, for example int16
     #[arg(long)]
     pub dtype: Option<String>,
+    /// Dataset or series to read where an HDF5 or NWB file holds several movies; a part of its name is enough
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
 }
 
 impl MovieArguments {
@@ -78,17 +89,21 @@ impl MovieArguments {
             width: self.width,
             dtype: self.dtype.clone(),
             frame_rate_hz: self.frame_rate,
+            dataset: self.dataset.clone(),
         })
     }
 }
 
 /// Arguments of `somata image`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// Files of one movie in the order of time, or a folder of TIFF files
     #[arg(required = true)]
+    #[serde(serialize_with = "absolute_paths")]
     pub movie: Vec<PathBuf>,
     #[command(flatten)]
+    #[serde(skip)]
     pub output: OutputArguments,
     #[command(flatten)]
     pub input: MovieArguments,
@@ -100,11 +115,17 @@ pub struct Arguments {
     pub functional_channel: usize,
     /// Weights of another network (safetensors; see training/)
     #[arg(long, value_name = "FILE")]
+    #[serde(serialize_with = "absolute_option")]
     pub weights: Option<PathBuf>,
     /// Write the registered movie as well
     #[arg(long)]
     pub keep_movie: bool,
+    /// Truth of a simulated movie (its folder, or truth.npz): the report then shows the scores
+    #[arg(long, value_name = "PATH")]
+    #[serde(serialize_with = "absolute_option")]
+    pub truth: Option<PathBuf>,
     #[command(flatten)]
+    #[serde(skip)]
     pub run: RunArguments,
 }
 
@@ -126,6 +147,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
                 .hint("give 1 for the first channel"),
         );
     }
+    arguments.run.check_input(&movie.info().identity)?;
+    if let Some(truth) = &arguments.truth {
+        // What is wrong with it should show now and not after an hour.
+        check_movie_truth(truth)?;
+    }
     let info = movie.info();
     check_movie(info, arguments.functional_channel - 1)?;
     let what = format!("frames of {} × {} pixels", info.height, info.width);
@@ -135,7 +161,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let key = result_key(arguments, &movie, &parameters)?;
     if arguments.output.dry_run {
         return print_json(&json!({
-            "movie": arguments.movie,
+            "movie": arguments.movie.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
             "duration_s": info.n_frames as f64 / info.frame_rate_hz,
             "n_frames": info.n_frames,
             "n_planes": info.n_planes,
@@ -145,7 +171,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             "stages": output::stages(info),
             "memory_bytes": output::estimate_memory(info, threads),
             "disk_bytes": output::estimate_disk(info, &parameters),
-            "out": arguments.output.out,
+            "out": path_text(&arguments.output.out),
             "parameters": parameters,
         }));
     }
@@ -163,13 +189,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
 /// Hash of what a result depends on.
 ///
 /// # Errors
-/// When the weights cannot be read.
+/// When the weights cannot be read, or are not those of the result that is made again.
 pub fn result_key(
     arguments: &Arguments,
     movie: &OpenMovie,
     parameters: &ImagingParameters,
 ) -> Outcome<String> {
     let (_, weights) = network_weights(arguments.weights.as_deref())?;
+    arguments.run.check_weights(&weights)?;
     let info = movie.info();
     let text = format!(
         "{}\n{:?} {} {} {} {:?} {} {}\n{}\n{}\n{weights}",
@@ -244,19 +271,31 @@ pub fn image_to(
     if let Some(kept) = kept {
         kept.finish()?;
     }
+    movie.check_unchanged().map_err(EngineError::from)?;
+    if let Some(warning) = movie.warning_of_gone() {
+        control.warn(warning);
+    }
     let seconds = start.elapsed().as_secs_f64();
     session
         .messages
         .line(&summary(&result, info.n_frames, seconds));
     let made = output::Made {
+        arguments,
         movie,
         parameters,
         result: &result,
         tau: arguments.tau,
         functional_channel: arguments.functional_channel,
-        final_folder: &arguments.output.out,
+        final_folder: &absolute(&arguments.output.out),
     };
-    let manifest = output::manifest(
+    let folder = session.output.path();
+    output::write(folder, &made)?;
+    let truth = arguments
+        .truth
+        .as_ref()
+        .map(|truth| score_planes(folder, truth, false));
+    let truth = truth.and_then(|scores| report::or_warn(scores, control));
+    let mut manifest = output::manifest(
         &made,
         key,
         session.executor.as_ref(),
@@ -264,12 +303,22 @@ pub fn image_to(
         seconds,
         &identity,
     );
-    output::write(
-        session.output.path(),
-        &made,
-        &manifest,
-        &session.messages.log(),
-    )?;
+    let warning = report::attempt(|| {
+        report::imaging::write(
+            &folder.join(report::FILE),
+            &report::imaging::Sources {
+                made: &made,
+                movie_path: &arguments.movie[0],
+                manifest: &manifest,
+                truth: truth.as_deref(),
+            },
+        )
+    })?;
+    if let Some(warning) = warning {
+        control.warn(warning);
+        manifest["warnings"] = json!(control.warnings());
+    }
+    write_manifest(folder, &manifest, &session.messages.log())?;
     session.commit(&arguments.output)?;
     Ok(manifest)
 }
@@ -284,6 +333,6 @@ fn summary(result: &ImagingResult, n_frames: usize, seconds: f64) -> String {
         .join(", ");
     format!(
         "{n_cells} cells (decay {response}); {n_frames} frames in {seconds:.1} s ({:.0} frames/s)",
-        n_frames as f64 * result.planes.len() as f64 / seconds
+        rate(n_frames as f64 * result.planes.len() as f64, seconds)
     )
 }

@@ -21,6 +21,7 @@ use somata_io::{
 };
 
 use crate::{
+    again::{command_line, path_text},
     commands::{print, print_json},
     exit::{ExitCode, Failure, Outcome},
     imaging_output::plane_file,
@@ -335,7 +336,7 @@ impl Result<'_> {
     fn manifest(&self, key: &str, seconds: f64, warnings: &[String]) -> Value {
         let results = [self.first, self.second].map(|result| {
             json!({
-                "path": result.path,
+                "path": path_text(&result.path),
                 "key": result.info.key,
                 "height": result.info.height,
                 "width": result.info.width,
@@ -365,7 +366,7 @@ impl Result<'_> {
             "somata": env!("CARGO_PKG_VERSION"),
             "kind": "match",
             "key": key,
-            "command": std::env::args().collect::<Vec<_>>(),
+            "command": command_line(),
             "finished": seconds_since_epoch(),
             "seconds": seconds,
             "peak_memory_bytes": peak_memory(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use somata_engine::{
     device::Executor,
@@ -21,19 +22,23 @@ use somata_io::{
 
 use crate::{
     adapt::network_weights,
+    again::{absolute, absolute_option, absolute_paths, command_line, path_text},
     commands::print_json,
     exit::{ExitCode, Failure, Outcome},
-    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
     sorting_output::{peak_memory, seconds_since_epoch},
 };
 
 /// Arguments of `somata segment`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// Images (TIFF, PNG, JPEG), or folders of them
     #[arg(required = true)]
+    #[serde(serialize_with = "absolute_paths")]
     pub images: Vec<PathBuf>,
     #[command(flatten)]
+    #[serde(skip)]
     pub output: OutputArguments,
     /// Diameter of the cells, pixels; without it images are taken at their own scale, which suits cells of 8 to 20 pixels
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
@@ -46,11 +51,13 @@ pub struct Arguments {
     pub second_channel: Option<usize>,
     /// Weights of another network (safetensors; see training/)
     #[arg(long, value_name = "FILE")]
+    #[serde(serialize_with = "absolute_option")]
     pub weights: Option<PathBuf>,
     /// Go on when a file cannot be read; it is counted in the manifest
     #[arg(long)]
     pub skip_unreadable: bool,
     #[command(flatten)]
+    #[serde(skip)]
     pub run: RunArguments,
 }
 
@@ -80,13 +87,15 @@ pub fn run(arguments: &Arguments) -> Outcome {
         }
     }
     let files = files(&arguments.images)?;
+    let fingerprint = fingerprint_of_files(&files)?;
+    arguments.run.check_input(&fingerprint)?;
     let threads = threads(&arguments.run, "images", |threads| {
         (200 << 20) + threads as u64 * (96 << 20)
     })?;
     let (weights, identity) = network_weights(arguments.weights.as_deref())?;
+    arguments.run.check_weights(&identity)?;
     let text = format!(
-        "{}\n{:?} {:?} {:?} {}\n{}\n{}\n{identity}",
-        fingerprint_of_files(&files)?,
+        "{fingerprint}\n{:?} {:?} {:?} {}\n{}\n{}\n{identity}",
         arguments.diameter,
         arguments.channel,
         arguments.second_channel,
@@ -97,10 +106,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let key = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
     if arguments.output.dry_run {
         return print_json(&json!({
-            "images": files,
+            "images": files.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
             "device": choice.to_string(),
             "threads": threads,
-            "out": arguments.output.out,
+            "out": path_text(&arguments.output.out),
             "parameters": parameters,
         }));
     }
@@ -139,7 +148,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
                         session
                             .control
                             .warn(format!("skipped: {}", failure.message));
-                        skipped.push(json!({ "path": path, "reason": failure.message }));
+                        skipped.push(json!({ "path": path_text(path), "reason": failure.message }));
                     }
                     Err(failure) => return Ok((Some(failure), false)),
                 }
@@ -165,13 +174,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
     session.messages.line(&format!(
         "{n_cells} cells in {} images in {seconds:.1} s ({:.1} images/s)",
         done.len(),
-        done.len() as f64 / seconds
+        rate(done.len() as f64, seconds)
     ));
     let manifest = json!({
         "somata": env!("CARGO_PKG_VERSION"),
         "kind": "segment",
         "key": key,
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
+        // The files themselves: folders may have others later.
+        "arguments": Arguments { images: files.clone(), ..arguments.clone() },
+        "input_fingerprint": fingerprint,
         "finished": seconds_since_epoch(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(),
@@ -342,7 +354,7 @@ fn one_file(
         counts.push(labels.count());
     }
     Ok(json!({
-        "path": path,
+        "path": path_text(&absolute(path)),
         "name": name,
         "pages": images.len(),
         "height": size[0],

@@ -3,28 +3,37 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use somata_engine::{
     device::DeviceChoice,
+    error::EngineError,
     parameters::sorting::SortingParameters,
     recording::Recording,
     sorting::{SortOptions, SortingResult, sort},
 };
-use somata_io::recording::OpenOptions;
+use somata_io::recording::{OpenOptions, selection::Selection};
 
 use crate::{
     adapt::OpenRecording,
-    commands::print_json,
+    again::{absolute_option, absolute_paths, path_text},
+    commands::{
+        print_json,
+        validate::{check_truth, score},
+    },
     exit::Outcome,
-    run::{OutputArguments, RunArguments, Session, already_complete, parameters, threads},
+    report,
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
     sorting_output as output,
 };
 
 /// What a user may say about a recording.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct InputArguments {
-    /// Probe: probeinterface JSON, or a Blackrock `.cmp` map
+    /// Probe: probeinterface JSON, Kilosort's `chanMap.mat`, a `.prb`, SpikeGLX's `.imro` or a Blackrock `.cmp` map
     #[arg(long, value_name = "FILE")]
+    #[serde(serialize_with = "absolute_option")]
     pub probe: Option<PathBuf>,
     /// Samples a second of a bare binary file
     #[arg(long, value_name = "HZ")]
@@ -44,9 +53,30 @@ pub struct InputArguments {
     /// Header bytes to skip in a bare binary file
     #[arg(long, value_name = "BYTES")]
     pub offset_bytes: Option<u64>,
+    /// Stream to read where a recording has several; a part of its name is enough
+    #[arg(long, value_name = "NAME")]
+    pub stream: Option<String>,
+    /// Begin at this second of the recording, pauses not counted
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub start_s: Option<f64>,
+    /// End at this second of the recording
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub end_s: Option<f64>,
+    /// Channels to use: rows from 0, names, ranges, or `wired` for those of the probe, for example 0-95,100
+    #[arg(long, value_name = "LIST")]
+    pub channels: Option<String>,
 }
 
 impl InputArguments {
+    /// The part of the recording that is wanted.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            start_s: self.start_s,
+            end_s: self.end_s,
+            channels: self.channels.clone(),
+        }
+    }
+
     /// As the readers take it.
     pub fn open_options(&self) -> OpenOptions {
         OpenOptions {
@@ -57,20 +87,30 @@ impl InputArguments {
             offset_uv: self.offset_uv,
             probe: self.probe.clone(),
             offset_bytes: self.offset_bytes,
+            stream: self.stream.clone(),
         }
     }
 }
 
 /// Arguments of `somata sort`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Arguments {
-    /// A recording: a folder or a file
-    pub recording: PathBuf,
+    /// A recording: a folder or a file; several are joined in this order
+    #[arg(required = true, value_name = "RECORDING")]
+    #[serde(serialize_with = "absolute_paths")]
+    pub recordings: Vec<PathBuf>,
     #[command(flatten)]
+    #[serde(skip)]
     pub output: OutputArguments,
     #[command(flatten)]
     pub input: InputArguments,
+    /// Truth of a simulated recording (its folder, or truth.npz): the report then shows the scores
+    #[arg(long, value_name = "PATH")]
+    #[serde(serialize_with = "absolute_option")]
+    pub truth: Option<PathBuf>,
     #[command(flatten)]
+    #[serde(skip)]
     pub run: RunArguments,
 }
 
@@ -78,7 +118,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome {
     let parameters: SortingParameters = parameters(&arguments.run)?;
     let choice = arguments.run.choice()?;
-    let recording = OpenRecording::open(&arguments.recording, &arguments.input.open_options())?;
+    let recording = OpenRecording::open(&arguments.recordings, &arguments.input)?;
+    arguments.run.check_input(&recording.fingerprint())?;
+    if let Some(truth) = &arguments.truth {
+        // What is wrong with it should show now and not after an hour.
+        check_truth(truth)?;
+    }
     let n_channels = recording.info().n_channels();
     let threads = threads(
         &arguments.run,
@@ -119,7 +164,7 @@ pub fn sort_to(
     }
     if recording.info().segments.len() > 1 {
         control.warn(format!(
-            "the recording has {} pauses; spike times count samples as if there were none (segments.csv has the times)",
+            "the recording has {} pauses or ends of files; spike times count samples as if there were none (segments.csv has the times)",
             recording.info().segments.len() - 1
         ));
     }
@@ -132,11 +177,23 @@ pub fn sort_to(
     };
     let start = std::time::Instant::now();
     let result = session.outcome(sort(recording.as_ref(), parameters, options))?;
+    recording.check_unchanged().map_err(EngineError::from)?;
+    if let Some(warning) = recording.warning_of_gone() {
+        control.warn(warning);
+    }
     let seconds = start.elapsed().as_secs_f64();
     session
         .messages
         .line(&summary(&result, recording.info().duration_s(), seconds));
-    let manifest = output::manifest(
+    let folder = session.output.path();
+    let similarity = output::write(folder, recording, &result)?;
+    let truth = arguments
+        .truth
+        .as_ref()
+        .map(|truth| score(folder, truth, false));
+    let truth = truth.and_then(|scores| report::or_warn(scores, control));
+    let mut manifest = output::manifest(
+        arguments,
         recording,
         parameters,
         key,
@@ -145,13 +202,24 @@ pub fn sort_to(
         &result,
         seconds,
     );
-    output::write(
-        session.output.path(),
-        recording,
-        &result,
-        &manifest,
-        &session.messages.log(),
-    )?;
+    let warning = report::attempt(|| {
+        report::sorting::write(
+            &folder.join(report::FILE),
+            &report::sorting::Sources {
+                recording,
+                recording_path: &arguments.recordings[0],
+                result: &result,
+                manifest: &manifest,
+                similarity: &similarity,
+                truth: truth.as_ref(),
+            },
+        )
+    })?;
+    if let Some(warning) = warning {
+        control.warn(warning);
+        manifest["warnings"] = json!(control.warnings());
+    }
+    output::write_manifest(folder, &manifest, &session.messages.log())?;
     session.commit(&arguments.output)?;
     Ok(manifest)
 }
@@ -167,7 +235,7 @@ fn summary(result: &SortingResult, duration_s: f64, seconds: f64) -> String {
         "{} units ({good} good) with {} spikes; {duration_s:.1} s of recording in {seconds:.1} s ({:.1} × real time)",
         result.units.len(),
         result.spike_samples.len(),
-        duration_s / seconds
+        rate(duration_s, seconds)
     )
 }
 
@@ -205,7 +273,7 @@ fn dry_run(
     }
     stages.push("curation".into());
     let plan = json!({
-        "recording": arguments.recording,
+        "recordings": arguments.recordings.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "duration_s": info.duration_s(),
         "n_channels": info.n_channels(),
         "device": choice.to_string(),
@@ -213,7 +281,7 @@ fn dry_run(
         "stages": stages,
         "memory_bytes": output::estimate_memory(info.n_channels(), threads),
         "disk_bytes": output::estimate_disk(info.n_channels(), info.duration_s()),
-        "out": arguments.output.out,
+        "out": path_text(&arguments.output.out),
         "parameters": parameters,
     });
     print_json(&plan)

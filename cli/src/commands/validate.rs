@@ -227,6 +227,24 @@ fn truth_file(truth: &Path) -> PathBuf {
     }
 }
 
+/// Whether the truth of a recording can be read.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_truth(truth: &Path) -> Outcome {
+    read_truth(&truth_file(truth))?;
+    Ok(())
+}
+
+/// Whether the truth of a movie can be read.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_movie_truth(truth: &Path) -> Outcome {
+    read_movie_truth(&truth_file(truth))?;
+    Ok(())
+}
+
 /// Scores every plane of an imaging result.
 ///
 /// # Errors

@@ -76,7 +76,7 @@ fn a_sorting_becomes_every_format_that_it_can() {
     let sorted = Results::get().of("sorted");
     let of = manifest(&sorted);
     let (_folder, out) = out();
-    for format in ["npz", "csv", "parquet", "mat"] {
+    for format in ["nwb", "npz", "csv", "parquet", "mat"] {
         let target = out.join(format);
         let ran = run(convert(&sorted, format, &target).arg("--json")).succeeds();
         let summary = json(&ran.stdout);
@@ -95,7 +95,16 @@ fn a_sorting_becomes_every_format_that_it_can() {
             of["n_spikes"],
             target.display()
         );
-        assert_eq!(ran.stderr, line);
+        let warning = match format {
+            "nwb" => "warning: the result does not say when the session began",
+            _ => "",
+        };
+        assert!(
+            ran.stderr.starts_with(warning) && ran.stderr.ends_with(&line),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.stderr.lines().count(), 1 + usize::from(format == "nwb"));
         if ["csv", "parquet"].contains(&format) {
             assert_eq!(manifest(&target)["source"], json!(sorted));
             let files: Vec<String> = ["spikes", "units"]
@@ -137,7 +146,8 @@ fn a_movie_s_result_becomes_every_format_that_it_can() {
     let n_cells = of["n_cells"].as_u64().unwrap() as usize;
     assert!(n_cells > 0);
     let (_folder, out) = out();
-    let expected: [(&str, &[&str]); 7] = [
+    let expected: [(&str, &[&str]); 8] = [
+        ("nwb", &[]),
         (
             "csv",
             &[
@@ -186,6 +196,101 @@ fn a_movie_s_result_becomes_every_format_that_it_can() {
     run(convert(&imaged, "coco", &polygons).arg("--polygons")).succeeds();
     let coco: Value = json(&std::fs::read_to_string(polygons).unwrap());
     assert!(coco["annotations"][0]["segmentation"][0][0].is_number());
+}
+
+#[test]
+fn one_nwb_file_holds_both_results_and_what_the_user_says() {
+    let results = Results::get();
+    let (folder, out) = out();
+    let metadata = folder.path().join("session.toml");
+    let text = "session_start = 2026-01-31T09:30:00+01:00\nlab = 'Sesame'\n[subject]\nspecies = 'Mus musculus'\n\
+                [probe]\nlocation = 'CA1'\nstart_s = 2\n[microscope]\nexcitation_nm = 920\n";
+    std::fs::write(&metadata, text).unwrap();
+    let mut both = convert(&results.of("imaged"), "nwb", &out);
+    both.arg("--with").arg(results.of("sorted"));
+    let ran = run(both.arg("--metadata").arg(&metadata).arg("--json")).succeeds();
+    let summary = json(&ran.stdout);
+    for (count, of) in [
+        ("n_units", "sorted"),
+        ("n_spikes", "sorted"),
+        ("n_cells", "imaged"),
+    ] {
+        assert_eq!(summary[count], manifest(&results.of(of))[count], "{count}");
+    }
+    assert_eq!(summary["with"], json!(results.of("sorted")));
+    assert_eq!(summary["warnings"], json!([]));
+    let has = |text: &str| {
+        let bytes = std::fs::read(&out).unwrap();
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    for text in [
+        "2026-01-31T09:30:00+01:00",
+        "Sesame",
+        "Mus musculus",
+        "CA1",
+        "PlaneSegmentation",
+    ] {
+        assert!(has(text), "{text}");
+    }
+    // The command line goes before the file.
+    let mut again = convert(&results.of("sorted"), "nwb", &out);
+    again.arg("--metadata").arg(&metadata).arg("--force");
+    let ran = run(again.args(["--session-start", "2020-01-01T00:00:00Z"])).succeeds();
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert!(has("2020-01-01T00:00:00+00:00") && !has("2026-01-31"));
+}
+
+#[test]
+fn what_an_nwb_file_cannot_be_made_of_is_said() {
+    let results = Results::get();
+    let (folder, out) = out();
+    let sorted = results.of("sorted");
+    let metadata = folder.path().join("session.toml");
+    let nwb = |more: &[&str]| {
+        let mut command = convert(&sorted, "nwb", &out);
+        run(command.args(more))
+    };
+    nwb(&["--session-start", "2026-01-31T09:30:00"]).fails(
+        2,
+        &["--session-start", "2026-01-31T09:30:00", "time zone"],
+        &["+01:00"],
+    );
+    let path = metadata.to_str().unwrap();
+    nwb(&["--metadata", path]).fails(2, &["could not read", "session.toml"], &["TOML"]);
+    for (text, what) in [
+        ("species = 'Mus musculus'", "unknown field `species`"),
+        ("[subject]\nspecie = 'a'", "unknown field `specie`"),
+        ("lab = 3", "invalid type: integer `3`"),
+        ("lab = ", "session.toml"),
+        (
+            "session_start = 2026-01-31",
+            "`session_start` is `2026-01-31`",
+        ),
+        ("session_start = 7", "`session_start` is `7`"),
+        (
+            "[subject]\ndate_of_birth = 'May'",
+            "`date_of_birth` is `May`",
+        ),
+    ] {
+        std::fs::write(&metadata, text).unwrap();
+        nwb(&["--metadata", path]).fails(2, &[what], &[]);
+    }
+    let other = results.of("segmented");
+    nwb(&["--with", other.to_str().unwrap()]).fails(
+        2,
+        &["segmented", "still images", "a sorting"],
+        &["--with"],
+    );
+    nwb(&["--with", sorted.to_str().unwrap()]).fails(2, &["is a sorting"], &["--with"]);
+    nwb(&["--with", "none"]).fails(3, &["`none` does not exist"], &["path"]);
+    for option in ["--with", "--metadata", "--session-start"] {
+        let mut command = convert(&sorted, "npz", &out);
+        run(command.args([option, "none"])).fails(2, &[option, "--to npz"], &["--to nwb"]);
+    }
+    run(&mut convert(&other, "nwb", &out)).fails(2, &["still images", "`nwb`"], &["cellpose"]);
+    nothing_left(&out);
 }
 
 #[test]
@@ -316,7 +421,7 @@ fn what_cannot_become_that_format_is_said() {
     run(&mut convert(&results.of("sorted"), "coco", &out)).fails(
         2,
         &["is a sorting, which cannot be written as `coco`"],
-        &["`--to` can be npz, csv, parquet, mat"],
+        &["`--to` can be nwb, npz, csv, parquet, mat"],
     );
     run(&mut convert(&results.of("imaged"), "npz", &out)).fails(
         2,
@@ -367,7 +472,7 @@ fn a_damaged_result_leaves_nothing() {
     let times = sorted.join("phy/spike_times.npy");
     let bytes = std::fs::read(&times).unwrap();
     std::fs::write(&times, &bytes[..bytes.len() - 1]).unwrap();
-    for format in ["npz", "csv", "parquet", "mat"] {
+    for format in ["nwb", "npz", "csv", "parquet", "mat"] {
         run(&mut convert(&sorted, format, &out)).fails(
             3,
             &["spike_times.npy", "truncated"],
@@ -379,7 +484,7 @@ fn a_damaged_result_leaves_nothing() {
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let imaged = copy("imaged", &files);
     std::fs::write(imaged.join("suite2p/plane0/stat.npy"), "none").unwrap();
-    for format in ["csv", "coco"] {
+    for format in ["nwb", "csv", "coco"] {
         run(&mut convert(&imaged, format, &out)).fails(
             3,
             &["stat.npy", "not a numpy file"],

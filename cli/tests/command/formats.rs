@@ -9,6 +9,8 @@ use serde_json::json;
 
 use crate::{
     data::{GAIN_UV, RATE_HZ, bytes_of, change_json, positions, samples, tetrode, write_samples},
+    hdf5::{Attribute, Hdf5},
+    movies::{FRAMES, SIDE, image, image_at_its_own_rate, imaging_answer, small, small_pixels},
     run::{answer, assert_same, json, manifest, run, somata, sort},
 };
 
@@ -120,6 +122,37 @@ fn every_format_gives_the_same_spikes() {
         "SpikeInterface folder",
     );
 
+    let open_ephys = at("open ephys");
+    write_open_ephys(&open_ephys, &all);
+    assert_same(
+        &expected,
+        &sorted(
+            &open_ephys,
+            &at("out-of-open-ephys"),
+            &["--probe", probe, "--stream", "board"],
+        ),
+        "Open Ephys",
+    );
+
+    let intan = at("intan");
+    write_intan(&intan, &all);
+    assert_same(
+        &expected,
+        &sorted(&intan, &at("out-of-intan"), &["--probe", probe]),
+        "Intan",
+    );
+    let mearec = at("simulated.h5");
+    write_mearec(&mearec, &all, &positions(&recording));
+    assert_same(
+        &expected,
+        &sorted(&mearec, &at("out-of-mearec"), &[]),
+        "MEArec",
+    );
+
+    let nwb = at("session.nwb");
+    write_nwb(&nwb, &all, &positions(&recording));
+    assert_same(&expected, &sorted(&nwb, &at("out-of-nwb"), &[]), "NWB");
+
     // Last, since it changes the folder: the same numbers as floats.
     let floats: Vec<u8> = all
         .iter()
@@ -161,6 +194,53 @@ fn a_truncated_spikeglx_file_is_refused_and_the_sync_word_is_left_out() {
 }
 
 #[test]
+fn a_stream_must_be_chosen_where_several_are_possible() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let session = folder.path().join("session");
+    write_open_ephys(&session, &samples(&recording)[..40_000]);
+    let out = folder.path().join("out");
+    let names = ["`Acquisition_Board-100.Rhythm Data`", "`Other-200.Slow`"];
+    run(&mut sort(&session, &out)).fails(3, &names, &["--stream"]);
+    run(sort(&session, &out).args(["--stream", "Probe"])).fails(
+        3,
+        &["no stream `Probe`", names[0]],
+        &["--stream"],
+    );
+    crate::run::nothing_left(&out);
+    run(sort(&recording, &out).args(["--stream", "slow"])).fails(
+        3,
+        &["`--stream slow`", "one stream only"],
+        &["leave out"],
+    );
+    let info = run(somata()
+        .arg("info")
+        .arg(&session)
+        .args(["--stream", "slow", "--json"]))
+    .succeeds();
+    let info = json(&info.stdout);
+    assert_eq!(info["format"], "Open Ephys binary");
+    assert_eq!(info["sampling_frequency_hz"], 15_000.0);
+    // The choice is part of what the result depends on.
+    let choose = |name| {
+        let mut command = sort(&session, &out);
+        command
+            .args(["--probe"])
+            .arg(recording.join("probe.json"))
+            .args(["--stream", name]);
+        command
+    };
+    run(&mut choose("board")).succeeds();
+    assert!(
+        run(&mut choose("board"))
+            .succeeds()
+            .stdout
+            .contains("already complete")
+    );
+    run(&mut choose("slow")).fails(4, &["another input"], &["--force"]);
+}
+
+#[test]
 fn pauses_of_a_recording_are_told_and_its_clock_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let recording = tetrode(folder.path());
@@ -191,6 +271,98 @@ fn pauses_of_a_recording_are_told_and_its_clock_is_kept() {
         .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
         .collect();
     assert_eq!(starts, [0.0, 10.0]);
+}
+
+#[test]
+fn a_movie_in_hdf5_gives_the_same_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    run(&mut image(&small(folder.path()), &at("out"))).succeeds();
+    let mut file = Hdf5::new();
+    let shape = [FRAMES, SIDE, SIDE].map(|side| side as u64);
+    let data = file.dataset(&shape, &Hdf5::INT16, &bytes_of(small_pixels()));
+    let other = file.dataset(&[2, 2, 2], &Hdf5::INT16, &[0; 16]);
+    let path = at("movie.h5");
+    std::fs::write(&path, file.finish(&[("green", data), ("red", other)], &[])).unwrap();
+    let out = at("out-of-hdf5");
+    run(&mut image(&path, &out)).fails(3, &["`green`", "`red`"], &["--dataset"]);
+    run(image(&path, &out).args(["--dataset", "green"])).succeeds();
+    let answer = |out: &Path| {
+        let mut files = imaging_answer(out);
+        // They name the movie's file.
+        files.retain(|name, _| !name.ends_with("ops.npy") && !name.ends_with("db.npy"));
+        files
+    };
+    assert_same(&answer(&at("out")), &answer(&out), "HDF5");
+
+    // NWB has columns before rows.
+    let turned: Vec<i16> = small_pixels()
+        .chunks_exact(SIDE * SIDE)
+        .flat_map(|frame| (0..SIDE * SIDE).map(|at| frame[at % SIDE * SIDE + at / SIDE]))
+        .collect();
+    let mut file = Hdf5::new();
+    let data = file.dataset(&shape, &Hdf5::INT16, &bytes_of(&turned));
+    let start = file.clock(30.0);
+    let series = file.group(
+        &[("data", data), ("starting_time", start)],
+        &[("neurodata_type", Attribute::Text("TwoPhotonSeries"))],
+    );
+    let acquisition = file.group(&[("TwoPhotonSeries", series)], &[]);
+    let version = [("nwb_version", Attribute::Text("2.7.0"))];
+    let path = at("movie.nwb");
+    std::fs::write(
+        &path,
+        file.finish(&[("acquisition", acquisition)], &version),
+    )
+    .unwrap();
+    let out = at("out-of-nwb");
+    run(&mut image_at_its_own_rate(&path, &out, &[])).succeeds();
+    assert_same(&answer(&at("out")), &answer(&out), "NWB");
+}
+
+#[test]
+fn info_tells_what_nwb_files_hold_and_which_series_are_there() {
+    let golden = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../io/tests/golden/nwb")
+            .join(name)
+    };
+    let info = |name: &str, options: &[&str]| {
+        let mut command = somata();
+        command
+            .arg("info")
+            .arg(golden(name))
+            .arg("--json")
+            .args(options);
+        json(&run(&mut command).succeeds().stdout)
+    };
+    let found = info("rate.nwb", &[]);
+    assert_eq!(found["format"], "NWB");
+    assert_eq!(found["sampling_frequency_hz"], 30000.0);
+    assert_eq!(found["probe"]["n_contacts"], 4);
+    let found = info("rate.nwb", &["--stream", "LFP"]);
+    assert_eq!(found["sampling_frequency_hz"], 1000.0);
+    let found = info("pauses.nwb", &[]);
+    assert_eq!(found["segments"].as_array().unwrap().len(), 3);
+    let found = info("movie.nwb", &[]);
+    assert_eq!(found["format"], "NWB movie");
+    assert_eq!(found["frame_rate_hz"], 30.0);
+    let found = info("two_movies.nwb", &["--dataset", "Green"]);
+    assert_eq!(found["frame_rate_hz"], 15.0);
+
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("out");
+    run(&mut sort(&golden("two_series.nwb"), &out)).fails(
+        3,
+        &[
+            "acquisition/ElectricalSeriesA",
+            "acquisition/ElectricalSeriesB",
+        ],
+        &["--stream"],
+    );
+    run(&mut sort(&golden("irregular.nwb"), &out)).fails(3, &["irregular"], &["starting_time"]);
+    run(&mut sort(&golden("movie.nwb"), &out)).fails(3, &["no `ElectricalSeries`"], &["--dtype"]);
+    crate::run::nothing_left(&out);
 }
 
 /// A run of a Neuropixels 2.0 probe with four saved channels and the sync word, at the given places.
@@ -278,6 +450,58 @@ fn blackrock_packet(time: u32, samples: &[i16]) -> Vec<u8> {
     packet
 }
 
+/// A recording of the binary format with two streams of the same samples, of which the second is half as fast.
+fn write_open_ephys(session: &Path, samples: &[i16]) {
+    let recording = session.join("Record Node 101/experiment1/recording1");
+    let streams = [
+        ("Acquisition_Board-100.Rhythm Data", RATE_HZ),
+        ("Other-200.Slow", RATE_HZ / 2),
+    ];
+    let mut entries = Vec::new();
+    for (name, rate) in streams {
+        let folder = recording.join("continuous").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("continuous.dat"), bytes_of(samples)).unwrap();
+        let channels: Vec<_> = (1..=N_CHANNELS)
+            .map(|channel| json!({"channel_name": format!("CH{channel}"), "bit_volts": GAIN_UV, "units": "uV"}))
+            .collect();
+        entries.push(json!({"folder_name": format!("{name}/"), "sample_rate": rate as f64, "channels": channels}));
+    }
+    let structure = json!({"GUI version": "0.6.4", "continuous": entries});
+    std::fs::write(recording.join("structure.oebin"), structure.to_string()).unwrap();
+}
+
+/// `info.rhd` of format 3.0 and `amplifier.dat`.
+fn write_intan(folder: &Path, samples: &[i16]) {
+    std::fs::create_dir(folder).unwrap();
+    let text = |text: &str| {
+        let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        [&(units.len() as u32).to_le_bytes()[..], &units].concat()
+    };
+    let mut header = [0xc691_2702u32.to_le_bytes(), [3, 0, 0, 0]].concat();
+    header.extend((RATE_HZ as f32).to_le_bytes());
+    header.extend([0; 36]); // filters and impedance test
+    header.extend([text("a note"), text(""), text("")].concat());
+    header.extend([0; 4]); // temperature sensors, board mode
+    header.extend(text("")); // reference
+    header.extend(1u16.to_le_bytes());
+    header.extend([text("Port A"), text("A")].concat());
+    for count in [1, N_CHANNELS as u16, N_CHANNELS as u16] {
+        header.extend(count.to_le_bytes());
+    }
+    for channel in 0..N_CHANNELS {
+        header.extend([text(&format!("A-{channel:03}")), text("")].concat());
+        header.extend([0, 0, 0, 0, 0, 0, 1, 0]); // orders, kind, whether it is saved
+        header.extend([0; 20]);
+    }
+    std::fs::write(folder.join("info.rhd"), header).unwrap();
+    std::fs::write(folder.join("amplifier.dat"), bytes_of(samples)).unwrap();
+    let clock: Vec<u8> = (0..(samples.len() / N_CHANNELS) as i32)
+        .flat_map(i32::to_le_bytes)
+        .collect();
+    std::fs::write(folder.join("time.dat"), clock).unwrap();
+}
+
 /// What `recording.save(folder=…)` leaves, as far as it is needed.
 fn write_spikeinterface(folder: &Path, samples: &[i16], probe: &Path) {
     std::fs::create_dir(folder).unwrap();
@@ -301,4 +525,59 @@ fn write_spikeinterface(folder: &Path, samples: &[i16], probe: &Path) {
             "relative_paths": true,
         });
     });
+}
+
+/// What MEArec leaves, as far as it is needed.
+fn write_mearec(path: &Path, samples: &[i16], positions: &[[f64; 2]]) {
+    let mut file = Hdf5::new();
+    let places: Vec<f64> = positions.iter().flat_map(|&[x, y]| [0.0, x, y]).collect();
+    let n_samples = (samples.len() / N_CHANNELS) as u64;
+    let recordings = file.dataset(
+        &[n_samples, N_CHANNELS as u64],
+        &Hdf5::INT16,
+        &bytes_of(samples),
+    );
+    let channel_positions = file.floats(&[N_CHANNELS as u64, 3], &places);
+    let gain = file.floats(&[], &[GAIN_UV]);
+    let fs = file.floats(&[], &[RATE_HZ as f64]);
+    let info = file.group(&[("fs", fs)], &[]);
+    let info = file.group(&[("recordings", info)], &[]);
+    let members = [
+        ("recordings", recordings),
+        ("channel_positions", channel_positions),
+        ("gain_to_uV", gain),
+        ("info", info),
+    ];
+    std::fs::write(path, file.finish(&members, &[])).unwrap();
+}
+
+/// An NWB file with one series and its electrodes, as far as it is needed.
+fn write_nwb(path: &Path, samples: &[i16], positions: &[[f64; 2]]) {
+    let mut file = Hdf5::new();
+    let n_samples = (samples.len() / N_CHANNELS) as u64;
+    let shape = [n_samples, N_CHANNELS as u64];
+    let gain = [("conversion", Attribute::Float(GAIN_UV * 1e-6))];
+    let data = file.dataset_with(&shape, &Hdf5::INT16, &bytes_of(samples), &gain);
+    let start = file.clock(RATE_HZ as f64);
+    let rows: Vec<i16> = (0..N_CHANNELS as i16).collect();
+    let rows = file.dataset(&[N_CHANNELS as u64], &Hdf5::INT16, &bytes_of(&rows));
+    let series = file.group(
+        &[
+            ("data", data),
+            ("starting_time", start),
+            ("electrodes", rows),
+        ],
+        &[("neurodata_type", Attribute::Text("ElectricalSeries"))],
+    );
+    let acquisition = file.group(&[("raw", series)], &[]);
+    let [x, y] = [0, 1].map(|axis| {
+        let places: Vec<f64> = positions.iter().map(|place| place[axis]).collect();
+        file.floats(&[N_CHANNELS as u64], &places)
+    });
+    let table = file.group(&[("rel_x", x), ("rel_y", y)], &[]);
+    let ecephys = file.group(&[("electrodes", table)], &[]);
+    let general = file.group(&[("extracellular_ephys", ecephys)], &[]);
+    let members = [("acquisition", acquisition), ("general", general)];
+    let version = [("nwb_version", Attribute::Text("2.7.0"))];
+    std::fs::write(path, file.finish(&members, &version)).unwrap();
 }

@@ -110,7 +110,8 @@ pub fn image_at_its_own_rate(movie: &Path, out: &Path, options: &[&str]) -> Comm
     command
 }
 
-/// Every file of a result that may not depend on how it was computed, by its path inside: all but the manifest and the log.
+/// Every file of a result that may not depend on how it was computed, by its path inside: all but those that tell times, which are the
+/// manifest, the log and the report.
 pub fn imaging_answer(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![out.to_owned()];
@@ -121,7 +122,7 @@ pub fn imaging_answer(out: &Path) -> BTreeMap<String, Vec<u8>> {
             let name = inside.to_str().expect("UTF-8").replace('\\', "/");
             if path.is_dir() {
                 folders.push(path);
-            } else if !["manifest.json", "log.txt"].contains(&name.as_str()) {
+            } else if !["manifest.json", "log.txt", "report.html"].contains(&name.as_str()) {
                 files.insert(name, std::fs::read(&path).expect("a file"));
             }
         }

@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{CpuExecutor, DeviceError, Executor, WgpuExecutor};
+use super::{CpuExecutor, DeviceError, Executor, WgpuExecutor, self_check};
 
 /// Kind of an adapter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -215,14 +215,37 @@ fn in_words<'a>(infos: impl Iterator<Item = &'a AdapterInfo>) -> String {
     }
 }
 
-/// Opens the device that a user asked for; `threads` is for the processor.
+/// An adapter that is open and was seen to compute.
+fn checked(adapter: &wgpu::Adapter) -> Result<Box<dyn Executor>, DeviceError> {
+    let executor = broken_in_tests(Box::new(WgpuExecutor::open(adapter)?))?;
+    self_check::check(&*executor)?;
+    Ok(executor)
+}
+
+#[cfg(debug_assertions)]
+fn broken_in_tests(executor: Box<dyn Executor>) -> Result<Box<dyn Executor>, DeviceError> {
+    super::faults::as_the_test_wants(executor)
+}
+
+#[cfg(not(debug_assertions))]
+fn broken_in_tests(executor: Box<dyn Executor>) -> Result<Box<dyn Executor>, DeviceError> {
+    Ok(executor)
+}
+
+/// Opens the device that a user asked for; `threads` is for the processor. With `auto` an adapter that does not open, or
+/// computes something else than the processor, is passed over, and `tell` hears why.
 ///
 /// # Errors
-/// [`DeviceError::NoAdapter`] when none answers the request, or what the driver said when it would not open. With
-/// `auto` an adapter that does not open is passed over.
-pub fn open(choice: &DeviceChoice, threads: usize) -> Result<Box<dyn Executor>, DeviceError> {
+/// [`DeviceError::NoAdapter`] when none answers the request, [`DeviceError::Wrong`] when it does not compute what it should, or
+/// what the driver said when it would not open.
+pub fn open(
+    choice: &DeviceChoice,
+    threads: usize,
+    mut tell: impl FnMut(String),
+) -> Result<Box<dyn Executor>, DeviceError> {
+    let processor = || broken_in_tests(Box::new(CpuExecutor::new(threads)));
     if *choice == DeviceChoice::Cpu {
-        return Ok(Box::new(CpuExecutor::new(threads)));
+        return processor();
     }
     let adapters = adapters();
     let mut suited: Vec<_> = adapters
@@ -232,14 +255,15 @@ pub fn open(choice: &DeviceChoice, threads: usize) -> Result<Box<dyn Executor>, 
     suited.sort_by_key(|(_, info)| rank(info));
     if *choice == DeviceChoice::Auto {
         for (adapter, _) in suited {
-            if let Ok(executor) = WgpuExecutor::open(adapter) {
-                return Ok(Box::new(executor));
+            match checked(adapter) {
+                Ok(executor) => return Ok(executor),
+                Err(error) => tell(format!("a graphics card is not used: {error}")),
             }
         }
-        return Ok(Box::new(CpuExecutor::new(threads)));
+        return processor();
     }
     match suited.first() {
-        Some((adapter, _)) => Ok(Box::new(WgpuExecutor::open(adapter)?)),
+        Some((adapter, _)) => checked(adapter),
         None => Err(DeviceError::NoAdapter {
             wanted: format!("`{choice}`"),
             found: in_words(adapters.iter().map(|(_, info)| info)),

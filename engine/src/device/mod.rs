@@ -7,6 +7,9 @@
 pub mod adapters;
 pub mod commands;
 pub mod cpu_executor;
+#[cfg(debug_assertions)]
+pub mod faults;
+pub mod self_check;
 pub mod wgpu_executor;
 
 use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
@@ -50,6 +53,20 @@ pub enum DeviceError {
         bytes: u64,
         /// What the adapter allows.
         limit: u64,
+    },
+    /// The device computes something else than the processor does.
+    #[error(
+        "the device {device} gives wrong results: {n_wrong} of {n} values of the kernel `{kernel}` are not what they should be"
+    )]
+    Wrong {
+        /// Name of the device.
+        device: String,
+        /// Kernel whose output differs.
+        kernel: &'static str,
+        /// Values that differ.
+        n_wrong: usize,
+        /// Values that were compared.
+        n: usize,
     },
     /// The driver gave up.
     #[error("the device {device} failed: {message}")]

@@ -6,14 +6,21 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, pipeline::checkpoint::work_error};
+use crate::{
+    error::Result,
+    pipeline::{
+        checked_file::{CheckedWriter, Checksum},
+        checkpoint::work_error,
+        path_bytes,
+    },
+};
 
 /// Steps of a deviation of a bin.
 const STEPS: f32 = 64.0;
@@ -21,6 +28,7 @@ const STEPS: f32 = 64.0;
 /// Bins of one plane, `[bin, y, x]`, in a file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct BinnedMovie {
+    #[serde(with = "path_bytes")]
     path: PathBuf,
     /// Rows.
     pub height: usize,
@@ -34,13 +42,13 @@ pub struct BinnedMovie {
     step: Vec<f32>,
     /// What the bins are relative to, `[y, x]`.
     reference: Vec<f32>,
+    checksum: Checksum,
 }
 
 /// Writes the bins in order.
 pub struct BinWriter {
     movie: BinnedMovie,
-    file: BufWriter<File>,
-    partial: PathBuf,
+    file: CheckedWriter,
     bytes: Vec<u8>,
 }
 
@@ -56,8 +64,6 @@ impl BinWriter {
         reference: &[f32],
         variance: &[f32],
     ) -> Result<Self> {
-        let partial = path.with_extension("partial");
-        let file = File::create(&partial).map_err(|error| work_error("write", &partial, error))?;
         let step = variance
             .iter()
             .map(|&v| (v.max(1e-12) / bin_frames as f32).sqrt() / STEPS)
@@ -71,9 +77,9 @@ impl BinWriter {
                 bin_frames,
                 step,
                 reference: reference.to_vec(),
+                checksum: Checksum::default(),
             },
-            file: BufWriter::with_capacity(1 << 20, file),
-            partial,
+            file: CheckedWriter::create(path)?,
             bytes: Vec::new(),
         })
     }
@@ -91,9 +97,7 @@ impl BinWriter {
                 self.bytes
                     .extend((steps.round_ties_even() as i16).to_le_bytes());
             }
-            self.file
-                .write_all(&self.bytes)
-                .map_err(|error| work_error("write", &self.partial, error))?;
+            self.file.write(&self.bytes)?;
             movie.n_bins += 1;
         }
         Ok(())
@@ -103,14 +107,8 @@ impl BinWriter {
     ///
     /// # Errors
     /// When the disk is full.
-    pub fn finish(self) -> Result<BinnedMovie> {
-        let failed = |error| work_error("write", &self.movie.path, error);
-        let file = self
-            .file
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&self.partial, &self.movie.path).map_err(failed)?;
+    pub fn finish(mut self) -> Result<BinnedMovie> {
+        self.movie.checksum = self.file.finish()?;
         Ok(self.movie)
     }
 }
@@ -126,13 +124,13 @@ impl BinnedMovie {
             bin_frames: 1,
             step: Vec::new(),
             reference: Vec::new(),
+            checksum: Checksum::default(),
         }
     }
 
-    /// Whether the file is there and whole.
+    /// Whether the file is there, and is what was written.
     pub fn is_whole(&self) -> bool {
-        let bytes = 2 * (self.n_bins * self.height * self.width) as u64;
-        std::fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes)
+        self.checksum.fits(&self.path)
     }
 
     /// Pixels of a bin.

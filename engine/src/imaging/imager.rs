@@ -148,7 +148,8 @@ pub fn image(
         parameters,
         options,
         grid: FrameGrid::new(info.n_frames, info.n_pixels(), bin_frames),
-        checkpoints: Checkpoints::new(Some(options.work), &dependencies)?,
+        checkpoints: Checkpoints::new(Some(options.work), &dependencies)?
+            .checking(|| Ok(movie.check_unchanged()?)),
     };
     let mut planes = Vec::new();
     for plane in 0..info.n_planes {
@@ -239,7 +240,7 @@ struct Run<'a> {
     parameters: &'a ImagingParameters,
     options: ImageOptions<'a>,
     grid: FrameGrid,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints<'a>,
 }
 
 impl Run<'_> {

@@ -5,13 +5,19 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, pipeline::checkpoint::work_error};
+use crate::{
+    error::Result,
+    pipeline::{
+        checked_file::{CheckedWriter, Checksum},
+        checkpoint::work_error,
+        path_bytes,
+    },
+};
 
 /// Values of a tile, all traces together.
 const TILE_VALUES: usize = 4 << 20;
@@ -19,19 +25,20 @@ const TILE_VALUES: usize = 4 << 20;
 /// Traces `[trace, frame]` in a file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TraceFile {
+    #[serde(with = "path_bytes")]
     path: PathBuf,
     /// Traces.
     pub n_traces: usize,
     /// Frames.
     pub n_frames: usize,
     tile_frames: usize,
+    checksum: Checksum,
 }
 
 /// Writes traces as their frames arrive.
 pub struct TraceWriter {
     file: TraceFile,
-    out: BufWriter<File>,
-    partial: PathBuf,
+    out: CheckedWriter,
     /// The tile that is being filled, `[trace, tile_frames]`.
     tile: Vec<f32>,
     in_tile: usize,
@@ -43,8 +50,6 @@ impl TraceWriter {
     /// # Errors
     /// When it cannot be made.
     pub fn create(path: &Path, n_traces: usize) -> Result<Self> {
-        let partial = path.with_extension("partial");
-        let out = File::create(&partial).map_err(|error| work_error("write", &partial, error))?;
         let tile_frames = (TILE_VALUES / n_traces.max(1)).clamp(16, 4096);
         Ok(Self {
             file: TraceFile {
@@ -52,9 +57,9 @@ impl TraceWriter {
                 n_traces,
                 n_frames: 0,
                 tile_frames,
+                checksum: Checksum::default(),
             },
-            out: BufWriter::new(out),
-            partial,
+            out: CheckedWriter::create(path)?,
             tile: vec![0.0; n_traces * tile_frames],
             in_tile: 0,
         })
@@ -83,9 +88,7 @@ impl TraceWriter {
 
     fn flush(&mut self) -> Result<()> {
         self.in_tile = 0;
-        self.out
-            .write_all(bytemuck::cast_slice(&self.tile))
-            .map_err(|error| work_error("write", &self.partial, error))
+        self.out.write(bytemuck::cast_slice(&self.tile))
     }
 
     /// Ends the file; the last tile is padded.
@@ -100,14 +103,7 @@ impl TraceWriter {
             }
             self.flush()?;
         }
-        let path = self.file.path.clone();
-        let failed = |error| work_error("write", &path, error);
-        let file = self
-            .out
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&self.partial, &self.file.path).map_err(failed)?;
+        self.file.checksum = self.out.finish()?;
         Ok(self.file)
     }
 }
@@ -122,33 +118,25 @@ impl TraceFile {
         n_frames: usize,
         rows: impl Iterator<Item = Result<Vec<f32>>>,
     ) -> Result<Self> {
-        let partial = path.with_extension("partial");
-        let failed = |error| work_error("write", path, error);
-        let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
+        let mut out = CheckedWriter::create(path)?;
         let mut n_traces = 0;
         for row in rows {
-            out.write_all(bytemuck::cast_slice(&row?)).map_err(failed)?;
+            out.write(bytemuck::cast_slice(&row?))?;
             n_traces += 1;
         }
-        let file = out
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&partial, path).map_err(failed)?;
         // One tile that is as long as the movie.
         Ok(Self {
             path: path.to_owned(),
             n_traces,
             n_frames,
             tile_frames: n_frames.max(1),
+            checksum: out.finish()?,
         })
     }
 
-    /// Whether the file is there and whole.
+    /// Whether the file is there, and is what was written.
     pub fn is_whole(&self) -> bool {
-        let tiles = self.n_frames.div_ceil(self.tile_frames) as u64;
-        let bytes = 4 * tiles * (self.n_traces * self.tile_frames) as u64;
-        std::fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes)
+        self.checksum.fits(&self.path)
     }
 
     /// Opens the file for reading.

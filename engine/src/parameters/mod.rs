@@ -72,6 +72,16 @@ impl Value for bool {
     const KIND: &'static str = "boolean";
 }
 
+/// `an integer`, `a number`.
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {kind}")
+}
+
 /// Reads a value and checks its range.
 ///
 /// # Errors
@@ -82,7 +92,7 @@ pub fn parse<T: Value>(name: &str, text: &str, low: T, high: T) -> Result<T, Par
         _ => Err(ParameterError::Value {
             name: name.into(),
             value: text.into(),
-            expected: format!("a {} from {low} to {high}", T::KIND),
+            expected: format!("{} from {low} to {high}", with_article(T::KIND)),
         }),
     }
 }

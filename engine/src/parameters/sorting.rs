@@ -195,7 +195,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "`matching.sweeps` cannot be `99`: it is a integer from 0 to 20"
+            "`matching.sweeps` cannot be `99`: it is an integer from 0 to 20"
         );
     }
 }

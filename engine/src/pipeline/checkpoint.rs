@@ -16,20 +16,27 @@ use crate::{
     stream::Control,
 };
 
+/// Version of what is stored; a change of any stored type asks for another one, since content tells nothing of its types.
+const LAYOUT: &str = "layout 2";
+
+/// Looks whether the input is still what it was.
+type Check<'a> = Box<dyn Fn() -> Result<()> + Send + Sync + 'a>;
+
 /// The checkpoints of one run.
-pub struct Checkpoints {
+pub struct Checkpoints<'a> {
     folder: Option<PathBuf>,
     key: String,
+    check: Check<'a>,
 }
 
-impl Checkpoints {
+impl<'a> Checkpoints<'a> {
     /// Checkpoints in `folder`, valid for runs with the same `dependencies`; none at all without a folder.
     ///
     /// # Errors
     /// When the folder cannot be made.
     pub fn new(folder: Option<&Path>, dependencies: &[&str]) -> Result<Self> {
         let mut hasher = blake3::Hasher::new();
-        for dependency in dependencies {
+        for dependency in [LAYOUT].iter().chain(dependencies) {
             hasher.update(&(dependency.len() as u64).to_le_bytes());
             hasher.update(dependency.as_bytes());
         }
@@ -40,7 +47,15 @@ impl Checkpoints {
         Ok(Self {
             folder: folder.map(Path::to_owned),
             key,
+            check: Box::new(|| Ok(())),
         })
+    }
+
+    /// With a look at the input before a result is kept.
+    #[must_use]
+    pub fn checking(mut self, check: impl Fn() -> Result<()> + Send + Sync + 'a) -> Self {
+        self.check = Box::new(check);
+        self
     }
 
     /// Hash of everything that the results depend on.
@@ -58,7 +73,7 @@ impl Checkpoints {
     /// The stage's result from the work folder, or computed and put there.
     ///
     /// # Errors
-    /// What `compute` returns, or when the file cannot be written.
+    /// What `compute` returns, or when the file cannot be written or the input was changed meanwhile.
     pub fn stage<T: Serialize + DeserializeOwned>(
         &self,
         control: &Control,
@@ -84,6 +99,7 @@ impl Checkpoints {
                 return Ok((value, true));
             }
             let value = compute()?;
+            (self.check)()?;
             self.store(stage, &value)?;
             Ok((value, false))
         })

@@ -1,8 +1,6 @@
 //! The passes over a recording: what each asks of the device for a chunk, and what it keeps of the answer.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -21,7 +19,7 @@ use super::{
 use crate::{
     device::Commands,
     error::Result,
-    pipeline::checkpoint::work_error,
+    pipeline::checked_file::{CheckedWriter, Checksum},
     recording::{Recording, RecordingInfo, SampleType},
     stream::{
         Block, Control, Pass,
@@ -234,12 +232,11 @@ impl Run<'_> {
         let first = &matchers.by_group[0];
         let length = first.feature_length();
         let n_neighbours = length / n_components;
-        let failed = |source| work_error("write", path, source);
-        let temporary = path.with_extension("partial");
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(failed)?);
+        let mut file = CheckedWriter::create(path)?;
         let mut finished = Finished {
             spikes: Vec::new(),
             positions: Vec::new(),
+            features: Checksum::default(),
         };
         self.matching_pass(stage, first.bytes_per_block()).run(
             "last matching",
@@ -278,18 +275,13 @@ impl Run<'_> {
                         n_components,
                         stage.geometry,
                     ));
-                    file.write_all(bytemuck::cast_slice(&cleaned))
-                        .map_err(failed)?;
+                    file.write(bytemuck::cast_slice(&cleaned))?;
                 }
                 finished.spikes.extend(found.spikes);
                 Ok(())
             },
         )?;
-        let file = file
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&temporary, path).map_err(failed)?;
+        finished.features = file.finish()?;
         Ok(finished)
     }
 }

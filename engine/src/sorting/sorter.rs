@@ -29,7 +29,7 @@ use crate::{
     device::Executor,
     error::{EngineError, Result},
     parameters::sorting::SortingParameters,
-    pipeline::checkpoint::Checkpoints,
+    pipeline::{checked_file::Checksum, checkpoint::Checkpoints},
     recording::Recording,
     stream::{Block, BlockGrid, Control, Pass},
 };
@@ -95,6 +95,8 @@ pub(super) struct Matched {
 pub(super) struct Finished {
     pub(super) spikes: Vec<Spike>,
     pub(super) positions: Vec<[f32; 2]>,
+    /// Of the file of features.
+    pub(super) features: Checksum,
 }
 
 /// Sorts a recording.
@@ -162,7 +164,8 @@ pub fn sort(
         parameters,
         options,
         grid: BlockGrid::new(info),
-        checkpoints: Checkpoints::new(Some(options.work), &dependencies)?,
+        checkpoints: Checkpoints::new(Some(options.work), &dependencies)?
+            .checking(|| Ok(recording.check_unchanged()?)),
         fs: info.sampling_frequency_hz,
         peak_capacity: AtomicUsize::new(256 + 24 * info.n_channels()),
         spike_capacity: AtomicUsize::new(256 + 8 * info.n_channels()),
@@ -200,7 +203,7 @@ pub(super) struct Run<'a> {
     pub(super) parameters: &'a SortingParameters,
     pub(super) options: SortOptions<'a>,
     pub(super) grid: BlockGrid,
-    pub(super) checkpoints: Checkpoints,
+    pub(super) checkpoints: Checkpoints<'a>,
     pub(super) fs: f64,
     pub(super) peak_capacity: AtomicUsize,
     pub(super) spike_capacity: AtomicUsize,
@@ -316,11 +319,7 @@ impl Run<'_> {
                 let last = self.matchers(&templates, shapes, &table, &stage)?;
                 let path = feature_path(self.options.work, self.checkpoints.key());
                 // The spikes are only of use with their features.
-                let bytes = (4 * n_neighbours * shapes.n_components()) as u64;
-                let whole = |finished: &Finished| {
-                    std::fs::metadata(&path)
-                        .is_ok_and(|file| file.len() == finished.spikes.len() as u64 * bytes)
-                };
+                let whole = |finished: &Finished| finished.features.fits(&path);
                 let finished =
                     self.checkpoints
                         .stage_if(control, "last matching", whole, || {

@@ -3,8 +3,8 @@
 //! [`suite2p`] writes Suite2p's folder; [`label_image`], [`tiff_writer`] and [`picture`] what image programs open; [`imagej_roi`]
 //! outlines for ImageJ; [`traces`] and [`cell_table`] what numpy and spreadsheets open; [`movie_writer`] the registered movie.
 //!
-//! [`result_reader`] reads a result back, or Suite2p's own, to hand it on: [`cellpose_seg`], [`coco`], [`imaging_mat`] for MATLAB and
-//! [`trace_tables`].
+//! [`result_reader`] reads a result back, or Suite2p's own, to hand it on: [`cellpose_seg`], [`coco`], [`imaging_mat`] for MATLAB,
+//! [`nwb_ophys`] and [`trace_tables`].
 
 pub mod cell_table;
 pub mod cellpose_seg;
@@ -13,6 +13,7 @@ pub mod imagej_roi;
 pub mod imaging_mat;
 pub mod label_image;
 pub mod movie_writer;
+pub mod nwb_ophys;
 pub mod outline;
 pub mod pickle;
 pub mod pickle_reader;

@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 
 use super::MovieOptions;
 use crate::error::{IoError, name_of};
+use crate::hdf5::{Hdf5File, SIGNATURE};
 use crate::tiff::directory::Dialect;
+use crate::zarr::is_store;
 
 /// A movie format that is read.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum MovieFormat {
     Tiff,
+    Hdf5,
+    Nwb,
     RawBinary,
+    Zarr,
 }
 
 /// The files of one movie, in the order of time.
@@ -34,7 +39,9 @@ pub(crate) fn find(paths: &[PathBuf], options: &MovieOptions) -> Result<Inputs, 
     let mut files = Vec::new();
     for path in paths {
         let metadata = std::fs::metadata(path).map_err(|source| IoError::read(path, source))?;
-        if metadata.is_dir() {
+        if metadata.is_dir() && is_store(path) {
+            files.push(path.clone());
+        } else if metadata.is_dir() {
             files.extend(files_of_folder(path)?);
         } else {
             files.push(path.clone());
@@ -56,10 +63,17 @@ pub(crate) fn find(paths: &[PathBuf], options: &MovieOptions) -> Result<Inputs, 
             });
         }
     }
+    if format == MovieFormat::Zarr && files.len() > 1 {
+        return Err(IoError::BadImage {
+            path: files[1].clone(),
+            what: "several Zarr stores are not joined to one movie".to_owned(),
+            hint: "give one store at a time, or join them along the axis of time first".to_owned(),
+        });
+    }
     Ok(Inputs { format, files })
 }
 
-/// The movie files of a folder: its TIFF files in natural order, or its `data.bin`.
+/// The movie files of a folder: its TIFF files in natural order, its `data.bin`, or the one Zarr store in it.
 fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>, IoError> {
     let entries = std::fs::read_dir(folder).map_err(|source| IoError::read(folder, source))?;
     let mut names = Vec::new();
@@ -83,6 +97,9 @@ fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>, IoError> {
     }
     if let Some(raw) = names.iter().find(|path| name_of(path) == "data.bin") {
         return Ok(vec![raw.clone()]);
+    }
+    if let [store] = &super::zarr::stores_in(folder)?[..] {
+        return Ok(vec![store.clone()]);
     }
     let mut shown: Vec<String> = names
         .iter()
@@ -150,6 +167,10 @@ fn split_digits(text: &str) -> (&str, &str) {
 
 /// The format of one file: its first bytes decide.
 fn format_of(path: &Path, options: &MovieOptions) -> Result<MovieFormat, IoError> {
+    if path.is_dir() {
+        // Of folders only stores are kept as they are.
+        return Ok(MovieFormat::Zarr);
+    }
     let mut first = Vec::with_capacity(16);
     File::open(path)
         .and_then(|file| file.take(16).read_to_end(&mut first))
@@ -169,11 +190,19 @@ fn format_of(path: &Path, options: &MovieOptions) -> Result<MovieFormat, IoError
         .to_string_lossy()
         .to_lowercase();
     let told_size = options.height.is_some() && options.width.is_some();
+    let is_hdf5_name = ["h5", "hdf5", "nwb"].contains(&extension.as_str());
     match extension.as_str() {
+        _ if first.starts_with(&SIGNATURE) || (is_hdf5_name && !first.is_empty()) => {
+            let root = Hdf5File::open(path)?.root()?;
+            Ok(if crate::nwb::is_nwb(&root)? {
+                MovieFormat::Nwb
+            } else {
+                MovieFormat::Hdf5
+            })
+        }
         _ if first.is_empty() => unread("the file is empty"),
         _ if has_tiff_extension(path) => unread("it does not begin as a TIFF does"),
         "bin" | "raw" | "dat" => Ok(MovieFormat::RawBinary),
-        _ if first.starts_with(b"\x89HDF\r\n\x1a\n") => unread("HDF5 and NWB are not read yet"),
         _ if first.starts_with(b"\x89PNG") || first.starts_with(&[0xff, 0xd8, 0xff]) => {
             unread("it is a still image: segment it with `somata segment`")
         }
@@ -181,7 +210,7 @@ fn format_of(path: &Path, options: &MovieOptions) -> Result<MovieFormat, IoError
             unread("it is a compressed video, which has lost what traces need")
         }
         _ if first.starts_with(b"\x93NUMPY") => unread("numpy files are not read as movies"),
-        "h5" | "hdf5" | "nwb" => unread("HDF5 and NWB are not read yet"),
+        "zip" => unread("it is an archive: unpack it first, also when it holds a Zarr store"),
         "sbx" => unread("Scanbox files are not read yet"),
         "nd2" | "czi" | "lif" | "oir" | "isxd" => unread("the microscope's own format is not read"),
         _ if told_size => Ok(MovieFormat::RawBinary),

@@ -4,16 +4,20 @@
 //! stored: no scaling, no change of type beyond what makes a whole number of bytes. Planes and channels that a microscope
 //! interleaves are told apart by the file's own description, or by what the user says, which always wins.
 
+pub(crate) mod dataset_movie;
 pub(crate) mod files;
+pub(crate) mod hdf5;
 pub(crate) mod imagej;
 pub(crate) mod inputs;
 pub(crate) mod metadata;
+pub(crate) mod nwb;
 pub(crate) mod ome;
 pub(crate) mod order;
 pub mod raw_binary;
 pub(crate) mod reader;
 pub(crate) mod scanimage;
 pub mod tiff;
+pub mod zarr;
 
 use std::path::PathBuf;
 
@@ -105,6 +109,40 @@ impl MovieDescription {
     pub fn frame_bytes(&self) -> usize {
         self.height * self.width * self.pixel_type.size_bytes()
     }
+
+    /// Checks what a reader is asked for; returns the frame after the last one.
+    pub(crate) fn check_range(
+        &self,
+        plane: usize,
+        channel: usize,
+        start_frame: u64,
+        buffer_bytes: usize,
+    ) -> Result<u64, IoError> {
+        let frame_bytes = self.frame_bytes();
+        if !buffer_bytes.is_multiple_of(frame_bytes) {
+            return Err(IoError::BufferNotWholeFrames {
+                buffer_bytes,
+                frame_bytes,
+            });
+        }
+        if plane >= self.n_planes || channel >= self.n_channels {
+            return Err(IoError::NoSuchPlane {
+                plane,
+                channel,
+                n_planes: self.n_planes,
+                n_channels: self.n_channels,
+            });
+        }
+        let end_frame = start_frame.saturating_add((buffer_bytes / frame_bytes) as u64);
+        if end_frame > self.n_frames {
+            return Err(IoError::FramesOutOfRange {
+                start_frame,
+                end_frame,
+                n_frames: self.n_frames,
+            });
+        }
+        Ok(end_frame)
+    }
 }
 
 /// Frames by position.
@@ -142,10 +180,12 @@ pub struct MovieOptions {
     pub dtype: Option<String>,
     /// Frames of one plane a second.
     pub frame_rate_hz: Option<f64>,
+    /// Name of a dataset or series, or a part of it, where a file holds several movies.
+    pub dataset: Option<String>,
 }
 
 /// Opens `paths` as one movie, in the order given; a folder stands for its TIFF files in natural order (`a2` before `a10`),
-/// or for its `data.bin`.
+/// or for its `data.bin`; a Zarr store is a folder and a movie of its own.
 ///
 /// # Errors
 /// When the files are no movie that somata knows, differ in size or pixel type, or are damaged; see [`IoError`].
@@ -160,8 +200,22 @@ pub struct MovieOptions {
 /// ```
 pub fn open(paths: &[PathBuf], options: &MovieOptions) -> Result<Box<dyn MovieReader>, IoError> {
     let inputs = inputs::find(paths, options)?;
+    let has_datasets = matches!(
+        inputs.format,
+        inputs::MovieFormat::Hdf5 | inputs::MovieFormat::Nwb
+    );
+    if let Some(dataset) = options.dataset.as_ref().filter(|_| !has_datasets) {
+        return Err(IoError::BadImage {
+            path: inputs.files[0].clone(),
+            what: format!("`--dataset {dataset}` was given, but it is neither HDF5 nor NWB"),
+            hint: "leave out `--dataset`".to_owned(),
+        });
+    }
     match inputs.format {
         inputs::MovieFormat::Tiff => tiff::open(&inputs.files, options),
+        inputs::MovieFormat::Hdf5 => hdf5::open(&inputs.files, options),
+        inputs::MovieFormat::Nwb => nwb::open(&inputs.files, options),
         inputs::MovieFormat::RawBinary => raw_binary::open(&inputs.files, options),
+        inputs::MovieFormat::Zarr => zarr::open(&inputs.files[0], options),
     }
 }

@@ -128,28 +128,7 @@ impl MovieReader for PageReader {
     ) -> Result<(), IoError> {
         let description = &self.description;
         let frame_bytes = description.frame_bytes();
-        if !out.len().is_multiple_of(frame_bytes) {
-            return Err(IoError::BufferNotWholeFrames {
-                buffer_bytes: out.len(),
-                frame_bytes,
-            });
-        }
-        if plane >= description.n_planes || channel >= description.n_channels {
-            return Err(IoError::NoSuchPlane {
-                plane,
-                channel,
-                n_planes: description.n_planes,
-                n_channels: description.n_channels,
-            });
-        }
-        let end_frame = start_frame.saturating_add((out.len() / frame_bytes) as u64);
-        if end_frame > description.n_frames {
-            return Err(IoError::FramesOutOfRange {
-                start_frame,
-                end_frame,
-                n_frames: description.n_frames,
-            });
-        }
+        let end_frame = description.check_range(plane, channel, start_frame, out.len())?;
         let mut scratch = Scratch::default();
         let mut frame = start_frame;
         let mut rest = out;

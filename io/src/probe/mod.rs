@@ -3,12 +3,16 @@
 //! Only contacts with a channel are kept. Positions are in the plane of the probe: `x` across the shanks, `y` along them towards
 //! the base, in µm, in one frame for all shanks.
 
+pub mod kilosort_chanmap;
+pub mod klusta_prb;
 pub mod probeinterface_json;
+mod python_literal;
 pub mod utah_map;
 
 use std::path::Path;
 
 use crate::error::IoError;
+use crate::recording::spikeglx::imro_file;
 
 /// One contact.
 #[derive(Clone, PartialEq, Debug)]
@@ -130,7 +134,8 @@ impl Probe {
     }
 }
 
-/// Reads a probe file: probeinterface JSON, or Blackrock's `.cmp` (whose electrodes are then taken as the channels, in ascending order).
+/// Reads a probe file by its extension: probeinterface JSON, Kilosort's `chanMap.mat`, klusta's `.prb`, SpikeGLX's `.imro`, or
+/// Blackrock's `.cmp` (whose electrodes are then taken as the channels, in ascending order).
 ///
 /// # Errors
 /// When the file is of another kind, damaged, or describes no usable probe.
@@ -151,6 +156,9 @@ pub fn read(path: &Path) -> Result<Probe, IoError> {
             map.probe(&electrodes)
         }
         "json" => probeinterface_json::read(path)?,
+        "mat" => kilosort_chanmap::read(path)?,
+        "prb" => klusta_prb::read(path)?,
+        "imro" => imro_file::read(path)?,
         _ if !path.exists() => {
             return Err(IoError::Missing {
                 path: path.to_owned(),
@@ -160,7 +168,7 @@ pub fn read(path: &Path) -> Result<Probe, IoError> {
             return Err(IoError::malformed(
                 path,
                 "file name",
-                "a probe is read from probeinterface JSON (`.json`) or a Blackrock map (`.cmp`)",
+                "a probe is read from probeinterface JSON (`.json`), Kilosort's channel map (`.mat`), klusta's `.prb`, SpikeGLX's `.imro` or a Blackrock map (`.cmp`)",
             ));
         }
     };

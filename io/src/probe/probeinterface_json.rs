@@ -4,6 +4,7 @@
 //! become shanks of one; when two of them overlap in place (each was drawn in its own frame) the later one is moved to the right so that
 //! contacts of different probes are never neighbours. Source: probeinterface's documentation of its format, version 0.2 to 0.4.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ pub fn parse(path: &Path, json: &Value) -> Result<Probe, IoError> {
         .ok_or_else(|| IoError::bad_value(path, "probes", &json["probes"], "a list of probes"))?;
     let mut contacts: Vec<Contact> = Vec::new();
     let mut n_shanks = 0;
+    let mut room = Room::empty();
     for (index, one) in probes.iter().enumerate() {
         let mut added = parse_one(path, one, &format!("probes[{index}]"))?;
         let n_shanks_here = added
@@ -44,7 +46,7 @@ pub fn parse(path: &Path, json: &Value) -> Result<Probe, IoError> {
             .map(|contact| contact.shank + 1)
             .max()
             .unwrap_or(0);
-        move_apart(&contacts, &mut added);
+        room.place(&mut added);
         added
             .iter_mut()
             .for_each(|contact| contact.shank += n_shanks);
@@ -176,41 +178,49 @@ fn shank_numbers(shank_ids: Option<&Vec<Value>>) -> Option<Vec<usize>> {
         _ => a.cmp(b),
     });
     unique.dedup();
-    Some(
-        names
-            .iter()
-            .map(|name| unique.iter().position(|other| other == name).unwrap_or(0))
-            .collect(),
-    )
+    let numbers: HashMap<&String, usize> = unique
+        .iter()
+        .enumerate()
+        .map(|(number, name)| (name, number))
+        .collect();
+    Some(names.iter().map(|name| numbers[name]).collect())
 }
 
-/// Moves `added` to the right of `present` when their bounding boxes overlap.
-fn move_apart(present: &[Contact], added: &mut [Contact]) {
-    /// Lowest and highest x and y.
-    fn bounds(contacts: &[Contact]) -> [f64; 4] {
-        contacts.iter().fold(
-            [
-                f64::INFINITY,
-                f64::NEG_INFINITY,
-                f64::INFINITY,
-                f64::NEG_INFINITY,
-            ],
-            |[x0, x1, y0, y1], contact| {
-                [
-                    x0.min(contact.x_um),
-                    x1.max(contact.x_um),
-                    y0.min(contact.y_um),
-                    y1.max(contact.y_um),
-                ]
-            },
-        )
+/// The room that contacts take: lowest and highest x and y, in µm.
+pub(crate) struct Room([f64; 4]);
+
+impl Room {
+    /// That of no contacts.
+    pub fn empty() -> Room {
+        Room([
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+        ])
     }
-    let ([px0, px1, py0, py1], [ax0, ax1, ay0, ay1]) = (bounds(present), bounds(added));
-    let overlap = ax0 <= px1 && px0 <= ax1 && ay0 <= py1 && py0 <= ay1;
-    if overlap {
-        added
-            .iter_mut()
-            .for_each(|contact| contact.x_um += px1 - ax0 + GAP_UM);
+
+    fn add(&mut self, contacts: &[Contact]) {
+        let [x0, x1, y0, y1] = &mut self.0;
+        for contact in contacts {
+            *x0 = x0.min(contact.x_um);
+            *x1 = x1.max(contact.x_um);
+            *y0 = y0.min(contact.y_um);
+            *y1 = y1.max(contact.y_um);
+        }
+    }
+
+    /// Adds contacts, which are moved to the right when their room overlaps with this one.
+    pub fn place(&mut self, added: &mut [Contact]) {
+        let mut room = Room::empty();
+        room.add(added);
+        let ([px0, px1, py0, py1], [ax0, ax1, ay0, ay1]) = (self.0, room.0);
+        if ax0 <= px1 && px0 <= ax1 && ay0 <= py1 && py0 <= ay1 {
+            added
+                .iter_mut()
+                .for_each(|contact| contact.x_um += px1 - ax0 + GAP_UM);
+        }
+        self.add(added);
     }
 }
 

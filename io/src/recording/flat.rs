@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::facts::Facts;
 use super::frames::{Frames, Span, StoredFormat};
 use super::{OpenOptions, RawLayout, RecordingDescription, RecordingReader, Segment};
 use crate::error::IoError;
 use crate::probe::{self, Probe};
 
-/// What a format found out; [`FlatReader::new`] checks and completes it.
+/// What a format of flat samples found out; [`FlatReader::new`] checks and completes it.
 pub(crate) struct FlatParts {
     pub format: &'static str,
     /// Files of samples, as the spans number them.
@@ -39,25 +40,7 @@ pub(crate) struct FlatReader {
 
 impl FlatReader {
     /// Opens the files, checks the description and applies the options that hold for every format.
-    pub fn new(mut parts: FlatParts, options: &OpenOptions) -> Result<FlatReader, IoError> {
-        let n_channels = parts.columns.len();
-        let main_path = parts.data_paths[0].clone();
-        if let Some(gain_uv) = options.gain_uv {
-            parts.gains_uv = vec![gain_uv as f32; n_channels];
-        }
-        if let Some(offset_uv) = options.offset_uv {
-            parts.offsets_uv = vec![offset_uv as f32; n_channels];
-        }
-        if let Some(rate) = options.sampling_frequency_hz {
-            parts.sampling_frequency_hz = rate;
-        }
-        let mut paths = parts.data_paths.clone();
-        paths.extend(parts.other_paths);
-        if let Some((_, path)) = &parts.probe
-            && !paths.contains(path)
-        {
-            paths.push(path.clone());
-        }
+    pub fn new(parts: FlatParts, options: &OpenOptions) -> Result<FlatReader, IoError> {
         let raw = flat_layout(
             &parts.data_paths,
             &parts.spans,
@@ -65,33 +48,23 @@ impl FlatReader {
             parts.n_channels_stored,
             &parts.columns,
         );
-        let n_samples = parts
-            .spans
-            .last()
-            .map_or(0, |span| span.start_sample + span.n_samples);
-        let probe_path = parts
-            .probe
-            .as_ref()
-            .map_or_else(|| main_path.clone(), |(_, path)| path.clone());
-        let mut description = RecordingDescription {
+        let mut paths = parts.data_paths.clone();
+        paths.extend(parts.other_paths);
+        let facts = Facts {
             format: parts.format,
             paths,
             sampling_frequency_hz: parts.sampling_frequency_hz,
-            n_samples,
-            n_channels,
             sample_type: parts.stored.delivered(),
+            channel_ids: parts.channel_ids,
             gains_uv: parts.gains_uv,
             offsets_uv: parts.offsets_uv,
-            channel_ids: parts.channel_ids,
             segments: parts.segments,
             sample_delay: parts.sample_delay,
-            probe: None,
+            probe: parts.probe,
             raw,
             warnings: parts.warnings,
         };
-        description.validate(&main_path)?;
-        description.probe = parts.probe.map(|(probe, _)| probe);
-        description.validate(&probe_path)?;
+        let description = facts.describe(options)?;
         let frames = Frames::open(
             &parts.data_paths,
             parts.spans,

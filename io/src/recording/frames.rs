@@ -83,7 +83,7 @@ impl StoredFormat {
     }
 
     /// Whether stored bytes are delivered as they are.
-    fn is_verbatim(self) -> bool {
+    pub(crate) fn is_verbatim(self) -> bool {
         let native = self.big_endian == cfg!(target_endian = "big");
         native && !matches!(self.kind, StoredType::I8 | StoredType::U8 | StoredType::F64)
     }
@@ -107,7 +107,7 @@ impl StoredFormat {
     }
 
     /// Converts one stored sample into `out` (of the delivered type's size), native-endian.
-    fn convert(self, stored: &[u8], out: &mut [u8]) {
+    pub(crate) fn convert(self, stored: &[u8], out: &mut [u8]) {
         /// Bytes in native order.
         fn native<const N: usize>(stored: &[u8], big_endian: bool) -> [u8; N] {
             let mut bytes: [u8; N] = stored.try_into().expect("a sample of the stored size");

@@ -5,12 +5,27 @@
 //! as stored: gains and offsets are described, not applied.
 
 pub mod blackrock;
+pub(crate) mod channel_files;
+pub(crate) mod facts;
 pub(crate) mod flat;
 pub mod folder;
 pub(crate) mod frames;
+pub(crate) mod gaps;
+pub(crate) mod hdf5_frames;
+pub mod intan;
+pub mod joined;
+pub mod mearec;
+pub mod mtscomp;
+pub mod nwb;
+pub mod nwb_zarr;
+pub mod open_ephys;
 pub mod raw_binary;
+pub mod selection;
 pub mod spikeglx;
 pub mod spikeinterface_folder;
+pub(crate) mod streams;
+pub(crate) mod zarr_samples;
+pub mod zarr_spikeinterface;
 
 use std::path::{Path, PathBuf};
 
@@ -126,6 +141,30 @@ impl RecordingDescription {
         self.n_samples as f64 / self.sampling_frequency_hz
     }
 
+    /// Checks that a buffer of so many bytes holds whole frames, and that they are there from `start_sample` on.
+    pub(crate) fn check_range(
+        &self,
+        start_sample: u64,
+        buffer_bytes: usize,
+    ) -> Result<(), IoError> {
+        let frame_bytes = self.frame_bytes();
+        if frame_bytes == 0 || !buffer_bytes.is_multiple_of(frame_bytes) {
+            return Err(IoError::BufferNotWholeFrames {
+                buffer_bytes,
+                frame_bytes,
+            });
+        }
+        let end_sample = start_sample.saturating_add((buffer_bytes / frame_bytes) as u64);
+        if end_sample > self.n_samples {
+            return Err(IoError::OutOfRange {
+                start_sample,
+                end_sample,
+                n_samples: self.n_samples,
+            });
+        }
+        Ok(())
+    }
+
     /// Checks what every reader promises; `path` is for messages.
     pub(crate) fn validate(&self, path: &Path) -> Result<(), IoError> {
         let rate = self.sampling_frequency_hz;
@@ -174,6 +213,18 @@ impl RecordingDescription {
                 "a number of µV other than 0",
             ));
         }
+        if let Some(delays) = &self.sample_delay {
+            if delays.len() != self.n_channels {
+                let found = format!("{} numbers", delays.len());
+                let expected = format!("{} numbers, one a channel", self.n_channels);
+                return Err(IoError::bad_value(path, "delay", found, &expected));
+            }
+            if let Some(channel) = delays.iter().position(|delay| !(0.0..1.0).contains(delay)) {
+                let key = format!("delay of channel {}", self.channel_ids[channel]);
+                let expected = "a fraction of a sample period, from 0 to below 1";
+                return Err(IoError::bad_value(path, &key, delays[channel], expected));
+            }
+        }
         if let Some(probe) = &self.probe {
             probe.validate(self.n_channels, path)?;
         }
@@ -207,10 +258,12 @@ pub struct OpenOptions {
     pub gain_uv: Option<f64>,
     /// Microvolts at sample value zero, for all channels.
     pub offset_uv: Option<f64>,
-    /// A probe that replaces the files' own: probeinterface JSON or Blackrock `.cmp`.
+    /// A probe that replaces the files' own, in any format of [`crate::probe::read`].
     pub probe: Option<PathBuf>,
     /// Header bytes to skip in a bare binary file.
     pub offset_bytes: Option<u64>,
+    /// Name of a stream, or a part of it, where a recording has several.
+    pub stream: Option<String>,
 }
 
 /// Opens the recording at `path`, whatever its format.
@@ -229,11 +282,27 @@ pub struct OpenOptions {
 /// ```
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReader>, IoError> {
     let sniffed = sniff(path, options)?;
+    if let Some(stream) = &options.stream
+        && !sniffed.format.has_streams()
+    {
+        return Err(IoError::NoStreams {
+            path: sniffed.path,
+            stream: stream.clone(),
+        });
+    }
     match sniffed.format {
         Format::Folder => folder::open(&sniffed.path, options),
         Format::SpikeInterfaceFolder => spikeinterface_folder::open(&sniffed.path, options),
+        Format::SpikeInterfaceZarr => zarr_spikeinterface::open(&sniffed.path, options),
+        Format::NwbZarr => nwb_zarr::open(&sniffed.path, options),
         Format::SpikeGlx => spikeglx::open(&sniffed.path, options),
+        Format::OpenEphysBinary => open_ephys::open(&sniffed.path, options),
+        Format::OpenEphysLegacy => open_ephys::legacy::open(&sniffed.path, options),
+        Format::Intan => intan::open(&sniffed.path, options),
+        Format::Mtscomp => mtscomp::open(&sniffed.path, options),
         Format::Blackrock => blackrock::open(&sniffed.path, options),
+        Format::Nwb => nwb::open(&sniffed.path, options),
+        Format::Mearec => mearec::open(&sniffed.path, options),
         Format::RawBinary => raw_binary::open(&sniffed.path, options),
     }
 }

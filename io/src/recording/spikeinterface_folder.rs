@@ -6,7 +6,7 @@
 //! value is used. Source: folders written by SpikeInterface 0.105.3 and its documentation.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
@@ -144,37 +144,26 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReade
     Ok(Box::new(FlatReader::new(parts, options)?))
 }
 
-/// The files of samples; relative paths are relative to the folder.
+/// The files of samples, which lie in the folder whatever the JSON says: a description that came from elsewhere must not lead to
+/// other files of this machine. Of a path that leaves the folder, as that of a folder that was moved, the name counts.
 fn data_paths(folder: &Path, json_path: &Path, kwargs: &Value) -> Result<Vec<PathBuf>, IoError> {
     let value = kwargs
         .get("file_paths")
         .ok_or_else(|| IoError::missing_key(json_path, "file_paths"))?;
-    let names: Option<Vec<&str>> = value
-        .as_array()
-        .map(|names| names.iter().filter_map(Value::as_str).collect());
-    match names {
-        // A folder that was moved may still carry the absolute paths of its old place: the name is then looked up here.
-        Some(names) if !names.is_empty() => Ok(names
-            .into_iter()
-            .map(|name| {
-                let given = folder.join(name);
-                let here = Path::new(name)
-                    .file_name()
-                    .map(|file_name| folder.join(file_name));
-                if given.is_file() {
-                    given
-                } else {
-                    here.filter(|path| path.is_file()).unwrap_or(given)
-                }
-            })
-            .collect()),
-        _ => Err(IoError::bad_value(
-            json_path,
-            "file_paths",
-            value,
-            "a list of file names",
-        )),
-    }
+    let bad = || IoError::bad_value(json_path, "file_paths", value, "a list of file names");
+    let names = value.as_array().filter(|names| !names.is_empty());
+    names
+        .ok_or_else(bad)?
+        .iter()
+        .map(|name| {
+            let name = Path::new(name.as_str().ok_or_else(bad)?);
+            let here = folder.join(name.file_name().ok_or_else(bad)?);
+            let stays = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+            let given = folder.join(name);
+            let is_inside = name.components().all(stays) && given.is_file();
+            Ok(if is_inside { given } else { here })
+        })
+        .collect()
 }
 
 /// When each segment starts: from `t_starts`, else the first value of its time file, else unknown.
@@ -245,9 +234,10 @@ fn probe_from_locations(
             id: channel.to_string(),
             x_um: array.data[channel * axes],
             y_um: array.data[channel * axes + 1],
+            // A group without bounds would be no number of a shank.
             shank: groups
                 .as_ref()
-                .map_or(0, |groups| groups[channel].max(0.0) as usize),
+                .map_or(0, |groups| groups[channel].clamp(0.0, 65_535.0) as usize),
             channel,
         })
         .collect();

@@ -213,12 +213,15 @@ fn unit_columns(
     let metrics = result.join("metrics.csv");
     if metrics.is_file() {
         let table = read_csv(&metrics)?;
+        let n_rows = table.columns.first().map_or(0, Vec::len);
+        let value = |row: usize, column: usize| table.columns[column][row].as_str();
         add_columns(
             &mut columns,
             &metrics,
             unit_ids,
             &table.names,
-            &table.columns,
+            n_rows,
+            value,
         )?;
     }
     let entries = std::fs::read_dir(folder).map_err(|source| IoError::read(folder, source))?;
@@ -234,34 +237,48 @@ fn unit_columns(
     for path in paths {
         let text = std::fs::read_to_string(&path).map_err(|source| IoError::read(&path, source))?;
         let mut lines = text.lines();
-        let names: Vec<String> = lines
-            .next()
-            .unwrap_or_default()
-            .split('\t')
-            .map(|name| name.trim().to_owned())
+        let names = split_by_tabs(lines.next().unwrap_or_default());
+        let rows: Vec<Vec<String>> = lines
+            .filter(|line| !line.trim().is_empty())
+            .map(split_by_tabs)
             .collect();
-        let mut rows = vec![Vec::new(); names.len()];
-        for line in lines.filter(|line| !line.trim().is_empty()) {
-            let mut values = line.split('\t');
-            for column in &mut rows {
-                column.push(values.next().unwrap_or_default().trim().to_owned());
-            }
-        }
-        add_columns(&mut columns, &path, unit_ids, &names, &rows)?;
+        // A line that is short has no value in the later columns.
+        let value = |row: usize, column: usize| rows[row].get(column).map_or("", String::as_str);
+        add_columns(&mut columns, &path, unit_ids, &names, rows.len(), value)?;
     }
     Ok(columns)
 }
 
-/// Adds the columns of a table whose first column is the id of a unit.
-fn add_columns(
+/// The values of a line.
+fn split_by_tabs(line: &str) -> Vec<String> {
+    line.split('\t')
+        .map(|value| value.trim().to_owned())
+        .collect()
+}
+
+/// Columns of a table of units at most: programs write some dozens, and each costs memory for every unit.
+const MAX_COLUMNS: usize = 256;
+
+/// Adds the columns of a table of `n_rows` rows, of which `value` gives that of a row and a column; the first column is the id of a
+/// unit.
+fn add_columns<'a>(
     columns: &mut Vec<UnitColumn>,
     path: &Path,
     unit_ids: &[i64],
     names: &[String],
-    rows: &[Vec<String>],
+    n_rows: usize,
+    value: impl Fn(usize, usize) -> &'a str,
 ) -> Result<(), IoError> {
+    if names.len() > MAX_COLUMNS {
+        let what = format!(
+            "{} columns are more than the {MAX_COLUMNS} that are read",
+            names.len()
+        );
+        return Err(IoError::malformed(path, "line 1", what));
+    }
     let mut place_of = BTreeMap::new();
-    for (row, text) in rows.first().into_iter().flatten().enumerate() {
+    for row in 0..n_rows {
+        let text = value(row, 0);
         let id: i64 = text.parse().map_err(|_| {
             IoError::malformed(
                 path,
@@ -272,14 +289,14 @@ fn add_columns(
         place_of.insert(id, row);
     }
     let known: HashSet<String> = columns.iter().map(|column| column.name.clone()).collect();
-    for (name, rows) in names.iter().zip(rows).skip(1) {
+    for (column, name) in names.iter().enumerate().skip(1) {
         if name.is_empty() || known.contains(name) {
             continue;
         }
-        let value = |id| place_of.get(id).map_or("", |&row| rows[row].as_str());
+        let of_unit = |id| place_of.get(id).map_or("", |&row| value(row, column));
         columns.push(UnitColumn {
             name: name.clone(),
-            values: unit_ids.iter().map(|id| value(id).to_owned()).collect(),
+            values: unit_ids.iter().map(|id| of_unit(id).to_owned()).collect(),
         });
     }
     Ok(())

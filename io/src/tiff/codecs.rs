@@ -149,7 +149,7 @@ fn unpack_lzw(packed: &[u8], plain: &mut [u8]) -> Result<usize, String> {
 }
 
 /// Zstandard; returns the bytes written.
-fn unpack_zstd(packed: &[u8], plain: &mut [u8]) -> Result<usize, String> {
+pub(crate) fn unpack_zstd(packed: &[u8], plain: &mut [u8]) -> Result<usize, String> {
     let corrupt = |error: &dyn std::fmt::Display| format!("its zstd data are corrupt ({error})");
     let window_bytes = (plain.len() as u64).max(128 << 10).next_power_of_two();
     let mut head = [0u8; 6];

@@ -8,7 +8,7 @@ use crate::folder::{write_folder, write_json};
 use crate::suite::open_error;
 
 /// Checks the message, that there is a hint, and that it is an input error.
-fn says(error: &IoError, parts: &[&str]) {
+pub fn says(error: &IoError, parts: &[&str]) {
     let text = error.to_string();
     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     assert!(error.hint().is_some(), "{text}");
@@ -161,14 +161,14 @@ fn a_probe_that_does_not_fit_is_told_and_none_is_allowed() {
         &open_error(folder.path(), &options),
         &["no.json", "does not exist"],
     );
-    std::fs::write(folder.path().join("probe.prb"), "x").unwrap();
+    std::fs::write(folder.path().join("probe.xyz"), "x").unwrap();
     let options = OpenOptions {
-        probe: Some(folder.path().join("probe.prb")),
+        probe: Some(folder.path().join("probe.xyz")),
         ..OpenOptions::default()
     };
     says(
         &open_error(folder.path(), &options),
-        &["probe.prb", "probeinterface"],
+        &["probe.xyz", "probeinterface"],
     );
 }
 

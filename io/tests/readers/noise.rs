@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use proptest::prelude::*;
+use somata_io::matlab_reader;
 use somata_io::npy::parse_header;
-use somata_io::probe::{probeinterface_json, utah_map::UtahMap};
-use somata_io::recording::spikeglx::{describe, meta::Meta};
+use somata_io::probe::{klusta_prb, probeinterface_json, utah_map::UtahMap};
+use somata_io::recording::spikeglx::{describe, imro_file, meta::Meta};
 use somata_io::recording::{OpenOptions, open};
 
-use crate::suite::golden;
+use crate::suite::{copy_folder, golden};
 
 /// Opens the bytes as a file of this name, and reads all of it if it opens.
 fn open_bytes(name: &str, bytes: &[u8]) {
@@ -49,6 +50,82 @@ proptest! {
     fn nsx_marks_before_noise(which in 0usize..3, rest in prop::collection::vec(any::<u8>(), 0..800)) {
         let mark = [b"NEURALSG", b"NEURALCD", b"BRSMPGRP"][which];
         open_bytes("a.ns6", &[&mark[..], &rest].concat());
+    }
+
+    #[test]
+    fn intan_headers_with_noise(
+        which in 0usize..6,
+        changes in prop::collection::vec((0usize..2200, any::<u8>()), 1..12),
+        cut in 0usize..9000,
+    ) {
+        let name = ["v10.rhd", "v12.rhd", "v13.rhd", "v33.rhd", "stim.rhs", "stim_dc.rhs"][which];
+        let mut bytes = std::fs::read(golden("intan").join(name)).unwrap();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.max(1));
+        open_bytes(name, &bytes);
+    }
+
+    #[test]
+    fn intan_marks_before_noise(which in 0usize..2, version in 1u8..4, rest in prop::collection::vec(any::<u8>(), 0..800)) {
+        let mark = [[0x02, 0x27, 0x91, 0xc6], [0xac, 0x27, 0x91, 0xd6]][which];
+        open_bytes("a.rhd", &[&mark[..], &[version, 0, 0, 0], &rest].concat());
+    }
+
+    #[test]
+    fn open_ephys_structures_with_noise(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..20)) {
+        let name = "open_ephys/board/Record Node 101/experiment1/recording2";
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(&golden(name), folder.path());
+        let path = folder.path().join("structure.oebin");
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        if let Ok(reader) = open(folder.path(), &OpenOptions::default()) {
+            let description = reader.description();
+            reader.read(0, &mut vec![0u8; description.n_samples as usize * description.frame_bytes()]).unwrap();
+        }
+    }
+
+    #[test]
+    fn chunk_tables_with_noise(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8), digits in "[0-9]{1,20}") {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(&golden("mtscomp/spikeglx"), folder.path());
+        let path = folder.path().join("run_g0_t0.imec0.ap.ch");
+        let text = std::fs::read_to_string(&path).unwrap().replacen("300,", &format!("{digits},"), changes[0].0 % 3);
+        let mut bytes = text.into_bytes();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        if let Ok(reader) = open(folder.path(), &OpenOptions::default()) {
+            let description = reader.description();
+            let _ = reader.read(0, &mut vec![0u8; description.n_samples.min(10_000) as usize * description.frame_bytes()]);
+        }
+    }
+
+    #[test]
+    fn channel_maps_with_noise(which in 0usize..2, changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..12), cut in any::<usize>()) {
+        let mut bytes = std::fs::read(golden("probes").join(["stored.mat", "chanMap.mat"][which])).unwrap();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(1 + cut % (2 * bytes.len()));
+        let _ = matlab_reader::parse(Path::new("a.mat"), &bytes);
+    }
+
+    #[test]
+    fn probes_of_noise(text in "[{}'a-z:_(), 0-9\n#=.-]{0,120}", table in "[()0-9, ]{0,80}") {
+        let _ = klusta_prb::parse(Path::new("a.prb"), &format!("channel_groups = {text}"));
+        let _ = imro_file::parse(Path::new("a.imro"), &format!("(0,384){table}"));
+        let _ = imro_file::parse(Path::new("a.imro"), &table);
     }
 
     #[test]

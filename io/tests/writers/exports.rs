@@ -24,10 +24,11 @@ use somata_io::tables::TableFormat;
 use super::{N_FRAMES, Rows, cells, open_with_python, write_planes};
 
 /// What numpy made: see `golden/make_suite2p_folder.py`.
-const SUITE2P_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/suite2p_folder");
+pub(super) const SUITE2P_FOLDER: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/suite2p_folder");
 
 /// A result of a sort with pauses: `metrics.csv`, `segments.csv` and the files of `phy/` that are read.
-fn write_sorting(folder: &Path) {
+pub(super) fn write_sorting(folder: &Path) {
     let phy = folder.join("phy");
     std::fs::create_dir_all(&phy).unwrap();
     let n_spikes = 1000i64;

@@ -5,6 +5,7 @@
 //! `SOMATA_REQUIRE_PYTHON=1` it fails.
 
 mod exports;
+mod nwb;
 
 use std::path::Path;
 use std::process::Command;

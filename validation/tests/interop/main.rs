@@ -1,6 +1,7 @@
 //! Do the tools that users will use open what we wrote, and do they compute the same numbers from it?
 //!
-//! `open_result.py` asks phylib and SpikeInterface of a sort, `open_movie_result.py` numpy, tifffile and roifile of a movie.
+//! `open_result.py` asks phylib and SpikeInterface of a sort, `open_movie_result.py` numpy, tifffile and roifile of a movie, and
+//! `open_nwb_result.py` pynwb, nwbinspector and SpikeInterface of what `somata convert --to nwb` makes of both.
 //! They run where `SOMATA_PYTHON` names a Python that has the packages of `requirements.txt`; elsewhere a test says so and
 //! passes, and with `SOMATA_REQUIRE_PYTHON=1` it fails, so that continuous integration cannot skip it by accident.
 
@@ -63,6 +64,26 @@ fn run(program: &Path, arguments: &[&str]) -> String {
     stdout.into_owned()
 }
 
+/// Hands a result on as NWB and has it opened.
+fn nwb_opens(python: &Path, somata: &Path, result: &str) {
+    let file = format!("{result}.nwb");
+    // nwbinspector asks for a subject and for when the session began, which no result knows.
+    let metadata = format!("{result}.toml");
+    let text = "session_start = \"2026-01-31T09:30:00+01:00\"\n[subject]\nsubject_id = \"m1\"\n\
+                species = \"Mus musculus\"\nsex = \"F\"\nage = \"P90D\"\n";
+    std::fs::write(&metadata, text).unwrap();
+    let convert = ["convert", result, "--to", "nwb", "--out", &file];
+    let more = ["--metadata", &metadata, "--quiet"];
+    run(somata, &[&convert[..], &more].concat());
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/interop/open_nwb_result.py"
+    );
+    let said = run(python, &[script, result, &file]);
+    println!("{said}");
+    assert!(said.contains("all agree"), "{said}");
+}
+
 /// Simulates a recording, sorts it and has the result opened.
 fn opens(simulate: &[&str], sort: &[&str], has_spikes: bool) {
     let Some((python, somata)) = tools() else {
@@ -87,6 +108,7 @@ fn opens(simulate: &[&str], sort: &[&str], has_spikes: bool) {
     println!("{said}");
     assert!(said.contains("all agree"));
     assert_eq!(!said.contains(" 0 spikes"), has_spikes, "{said}");
+    nwb_opens(&python, &somata, result);
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn opens(simulate: &[&str], image: &[&str], has_cells: bool) {
     println!("{said}");
     assert!(said.contains("all agree"), "{said}");
     assert_eq!(!said.starts_with("0 cells"), has_cells, "{said}");
+    super::nwb_opens(&python, &somata, &result);
 }
 
 #[test]

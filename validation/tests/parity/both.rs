@@ -19,7 +19,7 @@ pub struct Both {
 /// Both executors, or `None` where there is no adapter and none is required.
 pub fn both() -> Option<&'static Both> {
     static BOTH: OnceLock<Option<Both>> = OnceLock::new();
-    let both = BOTH.get_or_init(|| match adapters::open(&DeviceChoice::Gpu, 1) {
+    let both = BOTH.get_or_init(|| match adapters::open(&DeviceChoice::Gpu, 1, |_| ()) {
         Ok(gpu) => {
             eprintln!("adapter: {}", gpu.name());
             Some(Both {

@@ -226,7 +226,7 @@ fn as_many_blocks_travel_as_fit() {
 #[test]
 fn a_device_that_is_not_there_is_named_with_those_that_are() {
     let choice = "no such device".parse().expect("a name");
-    match adapters::open(&choice, 1) {
+    match adapters::open(&choice, 1, |_| ()) {
         Err(DeviceError::NoAdapter { wanted, found }) => {
             assert!(wanted.contains("no such device"));
             assert!(!found.is_empty());
@@ -239,7 +239,7 @@ fn a_device_that_is_not_there_is_named_with_those_that_are() {
         ),
     }
     assert_eq!(
-        adapters::open(&"cpu".parse().expect("a word"), 1)
+        adapters::open(&"cpu".parse().expect("a word"), 1, |_| ())
             .expect("always there")
             .name(),
         "cpu"
@@ -249,8 +249,8 @@ fn a_device_that_is_not_there_is_named_with_those_that_are() {
 #[test]
 fn auto_never_takes_a_software_adapter() {
     let all = adapters::list();
-    let executor =
-        adapters::open(&"auto".parse().expect("a word"), 1).expect("at least the processor");
+    let executor = adapters::open(&"auto".parse().expect("a word"), 1, |_| ())
+        .expect("at least the processor");
     if all.iter().all(|info| info.is_software) {
         assert_eq!(executor.name(), "cpu");
         assert!(adapters::describe_auto(&all).starts_with("cpu"));

@@ -48,7 +48,7 @@ pub fn convert(path: &Path, target: &Target) -> Outcome<Written> {
         Format::Suite2pMat => fall_mats(target, &result, &mut written)?,
         Format::Cellpose => label_files(target, &result, &mut written)?,
         Format::Coco => data_set(target, &result, &mut written)?,
-        Format::Imagej | Format::Npz => regions(target, &result)?,
+        Format::Imagej | Format::Npz | Format::Nwb => regions(target, &result)?,
     }
     Ok(written)
 }

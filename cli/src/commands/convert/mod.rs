@@ -1,6 +1,7 @@
 //! `somata convert`: hands a result on to another program.
 
 mod imaging;
+mod nwb;
 mod sorting;
 mod stills;
 
@@ -17,6 +18,7 @@ use somata_io::{
 };
 
 use crate::{
+    again::{command_line, path_text},
     commands::print_json,
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
@@ -27,6 +29,7 @@ use crate::{
 const AFTER_HELP: &str = "\
 What becomes what:
   format       of a sorting           of a movie                  of still images
+  nwb          units, electrodes      cells, traces, motion       -
   npz          SpikeInterface         -                           -
   csv          spikes, units          cells, a file a trace       -
   parquet      spikes, units          cells, one long table       -
@@ -48,6 +51,8 @@ Examples:
   somata convert imaged --to suite2p-mat --out for_matlab
       writes for_matlab/plane0/Fall.mat
   somata convert images --to coco --polygons --out cells.json
+  somata convert sorted --with imaged --to nwb --session-start 2026-01-31T09:30:00+01:00
+      writes sorted.nwb, with the recording and the movie of one session
 
 Nothing is overwritten without --force, and what is written appears whole or not at all.
 
@@ -56,6 +61,8 @@ Exit codes: 0 written; 2 RESULT cannot become that format; 3 RESULT is missing o
 /// What a result becomes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Format {
+    /// Neurodata Without Borders
+    Nwb,
     /// SpikeInterface's NpzSortingExtractor
     #[value(alias = "spikeinterface")]
     Npz,
@@ -114,8 +121,15 @@ impl Kind {
 
     fn formats(self) -> &'static [Format] {
         match self {
-            Kind::Sorting => &[Format::Npz, Format::Csv, Format::Parquet, Format::Mat],
+            Kind::Sorting => &[
+                Format::Nwb,
+                Format::Npz,
+                Format::Csv,
+                Format::Parquet,
+                Format::Mat,
+            ],
             Kind::Imaging => &[
+                Format::Nwb,
                 Format::Csv,
                 Format::Parquet,
                 Format::Mat,
@@ -131,6 +145,7 @@ impl Kind {
     /// What the output's name has more than the result's, and whether it is a folder.
     fn output(self, format: Format) -> (&'static str, bool) {
         match (format, self) {
+            (Format::Nwb, _) => (".nwb", false),
             (Format::Npz, _) => (".npz", false),
             (Format::Mat, _) => (".mat", false),
             (Format::Coco, _) => (".coco.json", false),
@@ -168,6 +183,9 @@ pub struct Arguments {
     /// Show no messages
     #[arg(long, short)]
     quiet: bool,
+    // Last, since its heading holds for all that follows.
+    #[command(flatten)]
+    nwb: nwb::NwbArguments,
 }
 
 /// What was written.
@@ -224,6 +242,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
         )
         .hint("leave it out, or give `--to coco`"));
     }
+    if let Some(option) = arguments
+        .nwb
+        .given()
+        .filter(|_| arguments.to != Format::Nwb)
+    {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("`{option}` does not go with `--to {}`", arguments.to.name()),
+        )
+        .hint("leave it out, or give `--to nwb`"));
+    }
     let (suffix, is_folder) = kind.output(arguments.to);
     let out = match &arguments.out {
         Some(out) => out.clone(),
@@ -237,6 +266,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
             path,
             polygons: arguments.polygons,
         };
+        if arguments.to == Format::Nwb {
+            return nwb::convert(&arguments.result, kind, &target, &arguments.nwb);
+        }
         match kind {
             Kind::Sorting => sorting::convert(&arguments.result, &target),
             Kind::Imaging => imaging::convert(&arguments.result, &target),
@@ -247,12 +279,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let mut summary = json!({
             "somata": env!("CARGO_PKG_VERSION"),
             "kind": "convert",
-            "source": arguments.result,
+            "source": path_text(&arguments.result),
             "source_kind": kind.manifest_kind(),
+            "with": arguments.nwb.with,
             "format": arguments.to.name(),
-            "out": out,
+            "out": path_text(&out),
             "files": written.files,
-            "command": std::env::args().collect::<Vec<_>>(),
+            "command": command_line(),
             "finished": seconds_since_epoch(),
             "seconds": start.elapsed().as_secs_f64(),
             "warnings": written.warnings,

@@ -6,6 +6,7 @@ use serde_json::json;
 use somata_io::{movie::MovieReader, still_image::read_image};
 
 use crate::{
+    again::path_text,
     commands::{print, print_json},
     exit::Outcome,
 };
@@ -21,7 +22,7 @@ pub fn tell(reader: &dyn MovieReader, path: &Path, as_json: bool) -> Outcome {
         return print_json(&json!({
             "kind": "movie",
             "format": d.format,
-            "paths": d.paths,
+            "paths": d.paths.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
             "height": d.height,
             "width": d.width,
             "n_frames": d.n_frames,
@@ -96,7 +97,7 @@ pub fn tell_image(path: &Path, as_json: bool) -> Outcome {
     if as_json {
         return print_json(&json!({
             "kind": "image",
-            "paths": [path],
+            "paths": [path_text(path)],
             "height": image.height,
             "width": image.width,
             "n_channels": image.n_channels,

@@ -1,9 +1,10 @@
 //! What a recording holds.
 
 use serde_json::json;
-use somata_io::recording::RecordingReader;
+use somata_io::recording::selection::Selected;
 
 use crate::{
+    again::path_text,
     commands::{print, print_json},
     exit::Outcome,
 };
@@ -12,8 +13,8 @@ use crate::{
 ///
 /// # Errors
 /// When it cannot be printed.
-pub fn tell(reader: &dyn RecordingReader, as_json: bool) -> Outcome {
-    let d = reader.description();
+pub fn tell(selected: &Selected, as_json: bool) -> Outcome {
+    let d = selected.reader.description();
     let probe = d.probe.as_ref();
     let extent = |pick: fn(&somata_io::probe::Contact) -> f64| {
         let values: Vec<f64> = probe
@@ -29,12 +30,15 @@ pub fn tell(reader: &dyn RecordingReader, as_json: bool) -> Outcome {
         return print_json(&json!({
             "kind": "recording",
             "format": d.format,
-            "paths": d.paths,
+            "paths": d.paths.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
             "sampling_frequency_hz": d.sampling_frequency_hz,
             "n_samples": d.n_samples,
             "duration_s": d.duration_s(),
             "n_channels": d.n_channels,
             "sample_type": d.sample_type.numpy_name(),
+            "first_sample": selected.first_sample,
+            "channels": selected.rows,
+            "channel_ids": d.channel_ids,
             "gains_uv": d.gains_uv,
             "segments": d.segments.iter().map(|s| json!({
                 "start_sample": s.start_sample, "n_samples": s.n_samples, "start_time_s": s.start_time_s,
@@ -54,6 +58,14 @@ pub fn tell(reader: &dyn RecordingReader, as_json: bool) -> Outcome {
         d.n_channels,
         d.sample_type.numpy_name(),
     );
+    if selected.rows.len() < selected.n_channels_whole || selected.first_sample > 0 {
+        text.push_str(&format!(
+            "part       from sample {} on, {} of {} channels\n",
+            selected.first_sample,
+            selected.rows.len(),
+            selected.n_channels_whole,
+        ));
+    }
     let (low, high) = d
         .gains_uv
         .iter()
@@ -67,7 +79,7 @@ pub fn tell(reader: &dyn RecordingReader, as_json: bool) -> Outcome {
     });
     if d.segments.len() > 1 {
         text.push_str(&format!(
-            "segments   {} (pauses between them)\n",
+            "segments   {} (pauses or ends of files between them)\n",
             d.segments.len()
         ));
     }

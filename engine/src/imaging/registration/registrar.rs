@@ -522,9 +522,12 @@ impl FineTables {
         for k in 0..n {
             matrix[k * n + k] += 1e-6 * scale + f64::MIN_POSITIVE;
         }
-        // A reference without any structure gives no step at all.
+        // A reference without any structure gives no step at all, nor does one too faint for single precision.
         let inverse = linalg::inverse(&matrix, n)
-            .filter(|_| squares > 0.0)
+            .filter(|inverse| {
+                let fits = |value: &f64| value.abs() < f64::from(f32::MAX) * 1e-6;
+                squares > 0.0 && inverse.iter().all(fits)
+            })
             .unwrap_or_else(|| vec![0.0; n * n]);
         let mut damped = vec![0.0f64; n * n];
         for a in 0..n {

@@ -54,6 +54,12 @@ impl ImroTable {
         Ok(Some(ImroTable { header, by_channel }))
     }
 
+    /// The channels that have an entry, ascending.
+    pub fn channels(&self) -> Vec<usize> {
+        let has_entry = |&channel: &usize| self.by_channel[channel].is_some();
+        (0..self.by_channel.len()).filter(has_entry).collect()
+    }
+
     /// The entry of a channel.
     pub fn entry(&self, channel: usize) -> Option<&Vec<i64>> {
         self.by_channel.get(channel)?.as_ref()

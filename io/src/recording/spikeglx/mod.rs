@@ -6,6 +6,7 @@
 
 pub mod gains;
 pub mod geometry;
+pub mod imro_file;
 pub mod meta;
 pub mod multiplexing;
 pub mod parts;

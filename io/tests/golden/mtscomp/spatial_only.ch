@@ -1,0 +1,29 @@
+{
+  "algorithm": "zlib",
+  "chunk_bounds": [
+    0,
+    300,
+    600,
+    700
+  ],
+  "chunk_offsets": [
+    0,
+    642,
+    1306,
+    1528
+  ],
+  "chunk_order": "F",
+  "comp_level": -1,
+  "do_spatial_diff": true,
+  "do_time_diff": false,
+  "dtype": "int16",
+  "n_channels": 5,
+  "sample_rate": 300.0,
+  "sha1_compressed": "25f38e539fd822e1b23c06d7b15027778b3870ff",
+  "sha1_uncompressed": "30d22ebcaebc4b87460e1cc4a9a8b05b2e641b32",
+  "shape": [
+    700,
+    5
+  ],
+  "version": "1.0"
+}
