@@ -103,7 +103,9 @@ def test_a_switch_changes_the_theme_and_a_narrow_window_holds_everything(page, d
 def test_the_table_of_units_sorts_and_filters(page, demo):
     page.open(demo / "sorting" / "report.html")
     units = block(page, "units")
-    assert len(column(page, "#units", 0)) == len(units)
+    # A table draws the rows that are in sight; with those of the demo these are nearly all.
+    in_sight = len(column(page, "#units", 0))
+    assert min(len(units), 20) <= in_sight <= len(units)
     page.click_on("#units th", 0)
     ids = [int(text) for text in column(page, "#units", 0)]
     assert ids == sorted(ids, reverse=ids[0] > ids[-1])
@@ -117,12 +119,13 @@ def test_the_table_of_units_sorts_and_filters(page, demo):
     page.type_into("#units .filter", "label=good snr>5")
     wanted = [u["unit_id"] for u in units if u["label"] == "good" and u["metrics"]["snr"] > 5]
     assert 0 < len(wanted) < len(units)
-    assert sorted(int(text) for text in column(page, "#units", 0)) == wanted
+    shown = [int(text) for text in column(page, "#units", 0)]
+    assert set(shown) <= set(wanted) and len(shown) == min(len(wanted), in_sight)
     assert page.run("document.querySelector('#units .tools .right').textContent") == f"{len(wanted)} of {len(units)} units"
     page.type_into("#units .filter", "nonsense>5")
     assert "there is no column nonsense" in page.run("document.querySelector('#units .tools .right').textContent")
     page.type_into("#units .filter", "")
-    assert len(column(page, "#units", 0)) == len(units)
+    assert len(column(page, "#units", 0)) == in_sight
 
 
 def test_a_click_on_a_row_or_in_the_map_shows_the_unit(page, demo):
@@ -206,7 +209,7 @@ def test_a_report_prints(page, demo, kind, tmp_path):
 
 def test_names_of_files_are_text(page, demo, tmp_path):
     """The page of a recording whose name is markup: nothing of it runs, and it is shown as it is."""
-    name = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b>"
+    name = "<img src=x onerror=\"document.title='broken in'\"><b>bold"
     recording = tmp_path / name
     subprocess.run([SOMATA, "simulate", "recording", recording, "--kind", "tetrode", "--seconds", "4"], check=True, capture_output=True)
     out = tmp_path / "out"
