@@ -199,10 +199,10 @@ def test_another_result_in_the_way_is_an_output_error(recording_folder: Path, so
     assert "force" in str(caught.value)
 
 
-def test_too_little_memory_is_a_memory_error(recording_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(MemoryError) as caught:
+def test_a_limit_below_what_one_thread_needs_is_refused_with_what_it_needs(recording_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(somata.SomataUsageError, match="need at least") as caught:
         somata.sort(recording_folder, tmp_path / "out", device="cpu", memory="1MB", progress=False)
-    assert isinstance(caught.value, somata.SomataMemoryError) and caught.value.code == 137
+    assert caught.value.code == 2
 
 
 @pytest.mark.parametrize(

@@ -111,5 +111,5 @@ def test_a_failure_in_the_program_is_spikeinterfaces_error_with_the_sentence(
     import somata.spikeinterface  # noqa: F401
 
     _, recording = truth_and_recording
-    with pytest.raises(SpikeSortingError, match="`--memory` allows"):
+    with pytest.raises(SpikeSortingError, match="`--memory 1MB` allows"):
         run_sorter("somata", recording, folder=tmp_path / "out", device="cpu", memory="1MB")
