@@ -8,6 +8,7 @@
 
 pub mod atomic;
 pub mod checksum;
+pub(crate) mod chunks;
 pub mod error;
 pub mod hdf5;
 pub mod hdf5_writer;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Hdf5File;
-use super::chunk_cache::ChunkCache;
 use super::chunk_index::{ChunkPlace, Grid};
 use super::datatype::{Dataspace, Datatype, ElementType};
 use super::fill::{fill_all, fill_value};
@@ -12,7 +11,11 @@ use super::header::{Header, kind, unshared};
 use super::layout::{Layout, parse};
 use super::runs::{Corner, for_each_run};
 use super::value::{Value, decode};
+use crate::chunks::ChunkCache;
 use crate::error::IoError;
+
+/// Bytes that the unpacked chunks of one dataset may take; a single chunk is kept whatever its size.
+const CACHE_BYTES: usize = 64 << 20;
 
 /// Runs of so many bytes are read from a chunk that is stored as it is; shorter ones are taken out of the whole chunk.
 const LONG_RUN_BYTES: u64 = 64 << 10;
@@ -115,7 +118,7 @@ impl Dataset {
             layout,
             grid,
             filters,
-            cache: ChunkCache::default(),
+            cache: ChunkCache::new(CACHE_BYTES),
         })
     }
 
@@ -337,7 +340,7 @@ impl Dataset {
         }
         let chunk = Arc::new(self.unpack(cell, filters, place)?);
         copy(&chunk, out)?;
-        self.cache.insert(cell, chunk);
+        self.cache.put(cell, &chunk);
         Ok(())
     }
 

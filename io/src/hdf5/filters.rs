@@ -2,6 +2,7 @@
 
 use super::checksum::fletcher32;
 use super::source::{Cursor, Source};
+use crate::chunks::unshuffle;
 use crate::error::IoError;
 use crate::tiff::codecs::Compression;
 
@@ -160,23 +161,9 @@ fn unpacked(codec: Compression, packed: &[u8], plain_bytes: usize) -> Result<Vec
     Ok(plain)
 }
 
-/// Elements in place of their bytes by place; bytes that make no whole element stay.
 fn unshuffled(bytes: &[u8], element_bytes: usize) -> Vec<u8> {
-    if element_bytes < 2 {
-        return bytes.to_vec();
-    }
-    let n_elements = bytes.len() / element_bytes;
-    let mut plain = bytes.to_vec();
-    for place in 0..element_bytes {
-        let column = &bytes[place * n_elements..][..n_elements];
-        for (element, &byte) in plain[place.min(bytes.len())..]
-            .iter_mut()
-            .step_by(element_bytes)
-            .zip(column)
-        {
-            *element = byte;
-        }
-    }
+    let mut plain = vec![0; bytes.len()];
+    unshuffle(bytes, &mut plain, element_bytes);
     plain
 }
 

@@ -11,9 +11,8 @@
 
 mod attribute;
 mod btree2;
-mod checksum;
+pub(crate) mod checksum;
 mod chunk_arrays;
-mod chunk_cache;
 mod chunk_index;
 mod dataset;
 mod datatype;

@@ -2,6 +2,7 @@
 
 use super::datatype::Datatype;
 use super::{Link, UNDEFINED};
+use crate::hdf5::checksum::lookup3;
 
 /// Types of messages.
 mod message {
@@ -171,66 +172,4 @@ fn dataspace(shape: &[usize]) -> Vec<u8> {
         body.extend_from_slice(&(length as u64).to_le_bytes());
     }
     body
-}
-
-/// Bob Jenkins' lookup3 (`hashlittle`, 2006, public domain), the format's checksum.
-pub(super) fn lookup3(bytes: &[u8]) -> u32 {
-    let start = 0xdead_beef_u32.wrapping_add(bytes.len() as u32);
-    let [mut a, mut b, mut c] = [start; 3];
-    // The last block, even a whole one, is stirred otherwise.
-    let n_mixed = bytes.len().saturating_sub(1) / 12;
-    let (mixed, last) = bytes.split_at(12 * n_mixed);
-    let word = |block: &[u8], at: usize| {
-        let mut word = [0; 4];
-        for (to, from) in word.iter_mut().zip(block.iter().skip(at)) {
-            *to = *from;
-        }
-        u32::from_le_bytes(word)
-    };
-    for block in mixed.chunks_exact(12) {
-        a = a.wrapping_add(word(block, 0));
-        b = b.wrapping_add(word(block, 4));
-        c = c.wrapping_add(word(block, 8));
-        for (turn, place) in [4, 6, 8, 16, 19, 4]
-            .into_iter()
-            .zip([0, 1, 2].iter().cycle())
-        {
-            // The three words change roles in turn.
-            let (x, y, z) = match place {
-                0 => (&mut a, b, &mut c),
-                1 => (&mut b, c, &mut a),
-                _ => (&mut c, a, &mut b),
-            };
-            *x = x.wrapping_sub(*z);
-            *x ^= z.rotate_left(turn);
-            *z = z.wrapping_add(y);
-        }
-    }
-    if last.is_empty() {
-        return c;
-    }
-    a = a.wrapping_add(word(last, 0));
-    b = b.wrapping_add(word(last, 4));
-    c = c.wrapping_add(word(last, 8));
-    let stir = |x: &mut u32, y: u32, turn: u32| *x = (*x ^ y).wrapping_sub(y.rotate_left(turn));
-    stir(&mut c, b, 14);
-    stir(&mut a, c, 11);
-    stir(&mut b, a, 25);
-    stir(&mut c, b, 16);
-    stir(&mut a, c, 4);
-    stir(&mut b, a, 14);
-    stir(&mut c, b, 24);
-    c
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_that_of_its_author_s_page() {
-        // From the comments of lookup3.c: hashlittle of this text with start value 0.
-        assert_eq!(lookup3(b"Four score and seven years ago"), 0x1777_0551);
-        assert_eq!(lookup3(b""), 0xdead_beef);
-    }
 }

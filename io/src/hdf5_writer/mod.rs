@@ -24,8 +24,9 @@ pub use datatype::{Datatype, Hdf5Element};
 
 use crate::atomic::OutputFile;
 use crate::error::IoError;
+use crate::hdf5::checksum::lookup3;
 use chunks::WHOLE_BYTES;
-use header::{ObjectHeader, lookup3};
+use header::ObjectHeader;
 use strings::StringHeap;
 
 /// Address of nothing.

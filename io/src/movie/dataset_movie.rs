@@ -53,6 +53,25 @@ pub(crate) struct Told {
     pub warnings: Vec<String>,
 }
 
+/// Number of axes of a movie's datasets, the same in all its files.
+pub(crate) fn common_rank(datasets: &[Dataset]) -> Result<usize, IoError> {
+    let rank = datasets.first().map_or(3, |dataset| dataset.shape().len());
+    match datasets
+        .iter()
+        .find(|dataset| dataset.shape().len() != rank)
+    {
+        None => Ok(rank),
+        Some(other) => Err(IoError::BadImage {
+            path: other.file_path().to_owned(),
+            what: format!(
+                "`{}` has another number of axes than the first file's",
+                other.path()
+            ),
+            hint: "give the files of one movie only".to_owned(),
+        }),
+    }
+}
+
 /// One movie in the datasets of one or more files.
 pub(crate) struct DatasetMovie {
     description: MovieDescription,

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset_movie::{Axes, DatasetMovie, Told, choose};
+use super::dataset_movie::{Axes, DatasetMovie, Told, choose, common_rank};
 use super::{MovieOptions, MovieReader};
 use crate::error::IoError;
 use crate::hdf5::{Hdf5File, Object, Value};
@@ -65,20 +65,7 @@ pub(crate) fn open(
         }
         datasets.push(data);
     }
-    let rank = datasets.first().map_or(3, |dataset| dataset.shape().len());
-    if let Some(other) = datasets
-        .iter()
-        .find(|dataset| dataset.shape().len() != rank)
-    {
-        return Err(IoError::BadImage {
-            path: other.file_path().to_owned(),
-            what: format!(
-                "`{}` has another number of axes than the first file's",
-                other.path()
-            ),
-            hint: "give the files of one movie only".to_owned(),
-        });
-    }
+    let rank = common_rank(&datasets)?;
     let axes = if rank == 3 {
         Axes::PageColumnRow
     } else {

@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chunk_cache::ChunkCache;
 use super::codecs::Step;
 use super::data_type::DataType;
 use super::metadata::ArrayMetadata;
 use super::store::Node;
+use crate::chunks::ChunkCache;
 use crate::error::IoError;
 use crate::recording::frames::read_exact_at;
 

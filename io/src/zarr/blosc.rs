@@ -6,6 +6,7 @@
 //! public description ("Blosc chunk format"), and containers that numcodecs writes.
 
 use super::codecs::unpack_lz4;
+use crate::chunks::unshuffle;
 use crate::tiff::codecs::{Compression, unpack_zstd};
 
 const HEADER_BYTES: usize = 16;
@@ -211,21 +212,6 @@ fn unpack_blosclz(packed: &[u8], plain: &mut [u8]) -> Option<()> {
     }
 }
 
-/// From all first bytes, all second bytes … to elements; what is no whole element at the end stays as it is.
-pub(crate) fn unshuffle(shuffled: &[u8], plain: &mut [u8], element_bytes: usize) {
-    let n_elements = plain.len() / element_bytes.max(1);
-    let n_whole = n_elements * element_bytes;
-    plain[n_whole..].copy_from_slice(&shuffled[n_whole..]);
-    if n_elements == 0 {
-        return;
-    }
-    for (byte, row) in shuffled[..n_whole].chunks_exact(n_elements).enumerate() {
-        for (element, value) in plain[..n_whole].chunks_exact_mut(element_bytes).zip(row) {
-            element[byte] = *value;
-        }
-    }
-}
-
 /// From all lowest bits, all second bits … to elements. Blocks whose elements are not a multiple of eight are stored as they are.
 fn unshuffle_bits(shuffled: &[u8], plain: &mut [u8], element_bytes: usize) {
     let n_elements = plain.len() / element_bytes;
@@ -284,10 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn shuffled_elements_come_back_in_order() {
-        let mut plain = [0; 7];
-        unshuffle(&[1, 2, 3, 11, 12, 13, 9], &mut plain, 2);
-        assert_eq!(plain, [1, 11, 2, 12, 3, 13, 9]);
+    fn shuffled_bits_come_back_in_order() {
         // Eight elements of one byte: element k has bit k.
         let shuffled = [1u8, 2, 4, 8, 16, 32, 64, 128];
         let mut plain = [0; 8];

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::blosc;
 use super::data_type::DataType;
+use crate::chunks::unshuffle;
 use crate::error::IoError;
 use crate::tiff::codecs::{Compression, unpack_zstd};
 
@@ -106,7 +107,7 @@ impl Step {
             }
             Step::Shuffle(element_bytes) => {
                 let mut plain = vec![0; packed.len()];
-                blosc::unshuffle(&packed, &mut plain, *element_bytes);
+                unshuffle(&packed, &mut plain, *element_bytes);
                 Ok(plain)
             }
             Step::Texts => Ok(packed),

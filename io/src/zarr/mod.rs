@@ -10,7 +10,6 @@
 
 pub(crate) mod array;
 pub(crate) mod blosc;
-mod chunk_cache;
 pub(crate) mod codecs;
 pub(crate) mod data_type;
 pub(crate) mod metadata;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Chunks by their index in the grid.
 #[derive(Debug)]
-pub(super) struct ChunkCache {
+pub(crate) struct ChunkCache {
     budget_bytes: usize,
     state: Mutex<State>,
 }
