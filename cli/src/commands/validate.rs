@@ -439,7 +439,8 @@ pub fn score(result: &Path, truth: &Path, good_only: bool) -> Outcome<Scores> {
     let sorting = compare_to_ground_truth(&trains, &tested);
     let collisions = collision_recall(&trains, &tested, &sorting, &truth.locations_of(&trains));
     let motion = read_motion(&result.join("motion.csv"))?
-        .and_then(|estimate| motion_error(&truth.displacement, &estimate));
+        .zip(truth.displacement.as_ref())
+        .and_then(|(estimate, truth)| motion_error(truth, &estimate));
     Ok(Scores {
         sorting,
         collisions,

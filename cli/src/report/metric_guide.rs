@@ -5,11 +5,6 @@
 
 use serde::Serialize;
 
-/// Least norm of the template of a unit that the engine labels good, noise deviations.
-pub const GOOD_NORM: f32 = 6.0;
-/// The `isi_violations_ratio` of a unit that the engine labels good is below this.
-pub const GOOD_ISI_VIOLATIONS_RATIO: f64 = 0.2;
-
 /// A metric for people.
 #[derive(Serialize)]
 pub struct Metric {
@@ -60,8 +55,8 @@ pub const GUIDE: &[Metric] = &[
         "template_norm",
         "template norm",
         "noise deviations",
-        at_least(6.0, 4.0),
-        "Size of the template over all channels. Below 6 a unit is not called good.",
+        at_least(6.2, 4.0),
+        "Size of the template over all channels. Below 6.2 a unit is not called good.",
     ),
     metric(
         "n_spikes",
@@ -102,8 +97,8 @@ pub const GUIDE: &[Metric] = &[
         "isi_violations_ratio",
         "ISI violations ratio",
         "",
-        at_most(0.1, 0.5),
-        "Rate of violations relative to the unit's own: about the share of foreign spikes. From 0.2 on a unit is not called good.",
+        at_most(0.08, 0.5),
+        "Rate of violations relative to the unit's own: about the share of foreign spikes. From 0.08 on a unit is not called good.",
     ),
     metric(
         "rp_contamination",

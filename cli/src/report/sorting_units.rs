@@ -2,14 +2,16 @@
 //! units that look alike: the cross-correlogram.
 
 use serde_json::{Map, Value, json};
-use somata_engine::sorting::{SortingResult, Unit, result::Label};
+use somata_engine::sorting::{
+    SortingResult, Unit,
+    result::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM, Label},
+};
 
 use super::{
     correlograms::{
         AUTO_BIN_MS, BINS_PER_DECADE, CROSS_BIN_MS, DECADES, FIRST_DECADE, WINDOW_MS,
         auto_correlogram, cross_correlogram, interval_histogram,
     },
-    metric_guide::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM},
     rows::{Layout, Row, to_u8, to_u16},
 };
 

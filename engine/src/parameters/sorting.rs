@@ -72,7 +72,7 @@ stage_parameters! {
         /// Features are taken on the channels within this distance of the peak.
         radius_um: f64 = 50.0, "µm", 0.0, 500.0;
         /// Smallest cluster.
-        min_spikes: u32 = 40, "spikes", 5, 10000;
+        min_spikes: u32 = 20, "spikes", 5, 10000;
         /// Events a channel that are clustered, at most; the rest are assigned by matching.
         max_events: u32 = 6000, "spikes", 100, 100000;
         /// Largest number of dimensions that a channel's events are clustered in.

@@ -2,7 +2,10 @@
 
 use super::{
     clustering::refractory::RefractoryTest,
-    curation::{self, Dropped},
+    curation::{
+        self, Dropped,
+        rejoin::{JoinRule, rejoin},
+    },
     geometry::Geometry,
     preprocessing::bad_channels::BadChannel,
     quality_metrics::{
@@ -10,7 +13,7 @@ use super::{
         isi_violations::isi_violations, presence_ratio::presence_ratio,
         rp_contamination::rp_contamination,
     },
-    result::{Label, SortingResult, Unit},
+    result::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM, Label, SortingResult, Unit},
     sorter::{Finished, Run, Stage},
     template_matching::MatchTables,
     templates::{Taps, Template},
@@ -110,19 +113,20 @@ impl Run<'_> {
             [(x / n.max(1) as f64) as f32, (y / n.max(1) as f64) as f32]
         };
         let alive: Vec<bool> = verdict.iter().map(Option::is_none).collect();
-        let part_of = match stage.correction {
-            None => (0..tables.n_units()).collect(),
-            Some(correction) => curation::rejoin::rejoin(
-                tables,
-                &curation::trains(&finished.spikes, tables.n_units()),
-                &alive,
-                &self.grid.blocks,
-                correction,
-                geometry,
-                &RefractoryTest::new(fs, n_samples),
-                fs,
-            ),
-        };
+        let part_of = rejoin(
+            tables,
+            &curation::trains(&finished.spikes, tables.n_units()),
+            &alive,
+            geometry,
+            &JoinRule {
+                min_distance: parameters.templates.min_distance,
+                amplitude_sigma: parameters.matching.amplitude_sigma,
+                correction: stage.correction,
+                blocks: &self.grid.blocks,
+                sampling_frequency_hz: fs,
+            },
+            &RefractoryTest::new(fs, n_samples),
+        );
         let mut kept: Vec<usize> = (0..tables.n_units())
             .filter(|&u| alive[u] && part_of[u] == u)
             .collect();
@@ -265,7 +269,7 @@ fn dense(template: &Template, n_channels: usize, taps: Taps) -> Vec<f32> {
 /// A good unit stands well above the noise and keeps its refractory period.
 fn label(unit: &Unit) -> Label {
     let violations = unit.metrics.isi_violations_ratio;
-    if unit.norm >= 6.0 && violations < 0.2 {
+    if unit.norm >= GOOD_NORM && violations < GOOD_ISI_VIOLATIONS_RATIO {
         Label::Good
     } else {
         Label::Mua

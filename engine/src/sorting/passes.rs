@@ -91,6 +91,15 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a peak is above the threshold in deviations of its own channel's noise, which correction raises at the ends of
+    /// a probe.
+    fn stands_out(&self, peak: &Peak, block: &Block, correction: Option<&Correction>) -> bool {
+        correction.is_none_or(|correction| {
+            let noise = correction.noise(block, peak.channel as usize);
+            peak.score >= self.parameters.detection.threshold as f32 * noise.max(1.0)
+        })
+    }
+
     fn event_sample(&self, n_channels: usize, feature_length: usize) -> EventSample {
         let most = EVENT_BYTES / 4 / feature_length.max(1) / n_channels.max(1);
         EventSample::new(
@@ -135,11 +144,13 @@ impl Run<'_> {
                 })?;
                 Ok(peaks.into_iter().zip(bad).collect())
             },
-            |_, ((peaks, features), bad)| {
+            |block, ((peaks, features), bad)| {
                 not_finite.add(bad);
                 for peak in &peaks {
                     raster.add(peak);
-                    events.push(peak_event(peak, &features, length));
+                    if self.stands_out(peak, block, correction) {
+                        events.push(peak_event(peak, &features, length));
+                    }
                 }
                 Ok(())
             },
@@ -192,7 +203,7 @@ impl Run<'_> {
                     Ok(Ok(spikes.into_iter().zip(peaks).collect::<Vec<_>>()))
                 })
             },
-            |_, (found, (peaks, features)): (BlockSpikes, BlockPeaks)| {
+            |block, (found, (peaks, features)): (BlockSpikes, BlockPeaks)| {
                 for (spike, residual) in
                     found.spikes.iter().zip(found.features.chunks_exact(length))
                 {
@@ -211,7 +222,9 @@ impl Run<'_> {
                     });
                 }
                 for peak in &peaks {
-                    events.push(peak_event(peak, &features, length));
+                    if self.stands_out(peak, block, stage.correction) {
+                        events.push(peak_event(peak, &features, length));
+                    }
                 }
                 spikes.extend(found.spikes);
                 Ok(())

@@ -26,6 +26,14 @@ pub enum Label {
     Noise,
 }
 
+/// Least norm of the template of a good unit, noise deviations.
+///
+/// Over the ground-truth sets of benches/sets, this and [`GOOD_ISI_VIOLATIONS_RATIO`] call good 97 % of the units with an
+/// accuracy of at least 0.8, and 93 % of those called good have it.
+pub const GOOD_NORM: f32 = 6.2;
+/// The `isi_violations_ratio` of a good unit is below this.
+pub const GOOD_ISI_VIOLATIONS_RATIO: f64 = 0.08;
+
 impl Label {
     /// As phy writes it.
     pub fn name(self) -> &'static str {

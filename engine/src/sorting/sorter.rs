@@ -558,6 +558,7 @@ impl Run<'_> {
             amplitude_sigma: parameters.matching.amplitude_sigma,
             max_lag: samples(0.1),
             max_shift: samples(20.0 / 30.0),
+            complete: known.is_some(),
         };
         let merged = merge(means.into_iter().zip(trains).collect(), rule, &test, taps);
         Ok(merged.into_iter().map(|(template, _)| template).collect())

@@ -240,18 +240,55 @@ pub fn distance(
     (value.max(0.0).sqrt(), best.1)
 }
 
-/// Cosine of two templates at the lag where it is largest.
-pub fn cosine(a: &Template, b: &Template, max_lag: i64, taps: Taps) -> f64 {
+/// [`distance`] when a difference along the templates' derivative counts less, too: spikes of one cell fall anywhere
+/// between two samples, so a cell far above the noise yields templates that differ by a part of a sample.
+pub fn distance_between_samples(
+    a: &Template,
+    b: &Template,
+    amplitude_sigma: f64,
+    max_lag: i64,
+    taps: Taps,
+) -> f64 {
+    /// Variance of a uniform position between two samples.
+    const VARIANCE: f64 = 1.0 / 12.0;
+    let (near, lag) = distance(a, b, amplitude_sigma, max_lag, taps);
+    let moved = b.shifted(lag, taps);
+    let mean = a.mix(0.5, &moved, 0.5, taps);
+    let difference = a.mix(1.0, &moved, -1.0, taps);
+    let (mut along, mut slope2) = (0.0f64, 0.0f64);
+    for (row, difference) in mean
+        .waveform
+        .chunks_exact(taps.n)
+        .zip(difference.waveform.chunks_exact(taps.n))
+    {
+        for (neighbours, &d) in row.windows(3).zip(&difference[1..]) {
+            let slope = f64::from(neighbours[2] - neighbours[0]) / 2.0;
+            along += slope * f64::from(d);
+            slope2 += slope * slope;
+        }
+    }
+    let along2 = along * along / (slope2 + 1e-9);
+    (near * near - along2 + along2 / (1.0 + VARIANCE * slope2))
+        .max(0.0)
+        .sqrt()
+}
+
+/// Largest cosine of two templates, and the shift of `b` at which it is reached.
+pub fn cosine(a: &Template, b: &Template, max_lag: i64, taps: Taps) -> (f64, i64) {
     let shared: Vec<(usize, usize)> = a.shared(b).collect();
-    let best = (-max_lag..=max_lag)
+    let (best, lag) = (-max_lag..=max_lag)
         .map(|lag| {
-            shared
+            let product = shared
                 .iter()
                 .map(|&(i, j)| product_at(a.row(i, taps), b.row(j, taps), lag))
-                .sum::<f64>()
+                .sum::<f64>();
+            (product, lag)
         })
-        .fold(0.0, f64::max);
-    best / (a.norm2() * b.norm2()).sqrt().max(1e-12)
+        .fold(
+            (0.0, 0),
+            |best, now| if now.0 > best.0 { now } else { best },
+        );
+    (best / (a.norm2() * b.norm2()).sqrt().max(1e-12), lag)
 }
 
 /// Inner product of `a` with `b` moved by `lag` samples towards later times.
@@ -264,6 +301,9 @@ fn product_at(a: &[f32], b: &[f32], lag: i64) -> f64 {
     );
     f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())
 }
+
+/// Smallest cosine of two templates that may be one cell's.
+pub const MIN_COSINE: f64 = 0.5;
 
 /// What merging goes by.
 #[derive(Clone, Copy, Debug)]
@@ -278,6 +318,8 @@ pub struct MergeRule {
     pub max_lag: i64,
     /// Largest shift of alignment.
     pub max_shift: i64,
+    /// Whether the trains lack no spikes beside those of other cells, so that a refractory period shows in them.
+    pub complete: bool,
 }
 
 /// Aligns templates, drops weak ones and merges those that no classifier could tell apart, unless their spike trains
@@ -316,6 +358,20 @@ pub fn merge(
                 hit = Some((d, lag, j));
             }
         }
+        let hit = hit.or_else(|| {
+            // A weak cell's events are found where noise adds to it, and its clusters differ by that noise.
+            let mut most = None;
+            for (j, (other, other_train)) in merged.iter().enumerate() {
+                let like = (other.norm2().sqrt() - norm).abs() <= 0.5 * norm;
+                if rule.complete && like && test.is_surely_one_cell(other_train, &train) {
+                    let (alike, lag) = cosine(other, &template, rule.max_shift, taps);
+                    if alike >= most.map_or(MIN_COSINE, |(most, _, _)| most) {
+                        most = Some((alike, lag, j));
+                    }
+                }
+            }
+            most
+        });
         match hit {
             None => merged.push((template, train)),
             Some((_, lag, j)) => {
@@ -328,4 +384,96 @@ pub fn merge(
         }
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::clustering::random::Random, *};
+
+    const TAPS: Taps = Taps { n: 60, before: 20 };
+
+    /// A spike on two channels: a trough and a slower return, `offset` samples late.
+    fn spike(norm: f32, offset: f32, width: f32) -> Template {
+        let shape = |t: f32| {
+            let trough = -(-(t / width).powi(2)).exp();
+            trough + 0.4 * (-((t - 12.0) / 8.0).powi(2)).exp()
+        };
+        let row: Vec<f32> = (0..TAPS.n)
+            .map(|t| shape(t as f32 - TAPS.before as f32 - offset))
+            .collect();
+        let mut template = Template {
+            channels: vec![0, 1],
+            waveform: row
+                .iter()
+                .copied()
+                .chain(row.iter().map(|v| 0.5 * v))
+                .collect(),
+            n_events: 500.0,
+        };
+        let scale = norm / template.norm2().sqrt() as f32;
+        template.waveform.iter_mut().for_each(|v| *v *= scale);
+        template
+    }
+
+    /// The train of one cell with a refractory period of 4 ms, dealt to two.
+    fn one_cell_in_two() -> (Vec<i64>, Vec<i64>, RefractoryTest) {
+        let mut random = Random(1);
+        let (mut t, mut a, mut b) = (0i64, Vec::new(), Vec::new());
+        for _ in 0..4000 {
+            t += 120 + (-(1.0 - random.uniform()).ln() * 1200.0) as i64;
+            if random.uniform() < 0.5 {
+                a.push(t)
+            } else {
+                b.push(t)
+            }
+        }
+        (a, b, RefractoryTest::new(30000.0, t as u64))
+    }
+
+    #[test]
+    fn a_part_of_a_sample_is_no_other_cell_and_another_width_is() {
+        let cell = spike(60.0, 0.0, 3.0);
+        for (other, same) in [
+            (spike(60.0, 0.25, 3.0), true),
+            (spike(66.0, 0.5, 3.0), true),
+            (spike(60.0, 0.0, 3.6), false),
+        ] {
+            let (plain, _) = distance(&cell, &other, 0.1, 3, TAPS);
+            let d = distance_between_samples(&cell, &other, 0.1, 3, TAPS);
+            assert!(plain > 2.5, "{plain}");
+            assert_eq!(d < 2.5, same, "{d}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_weak_cell_are_merged_where_their_trains_are_complete() {
+        let (a, b, test) = one_cell_in_two();
+        let first = spike(7.0, 0.0, 3.0);
+        let mut second = spike(7.0, 0.0, 3.0);
+        second.waveform[TAPS.n..].fill(0.0);
+        second.waveform[TAPS.before + 12] -= 4.0;
+        assert!(distance(&first, &second, 0.1, 3, TAPS).0 > 2.5);
+        let strangers: Vec<i64> = b.iter().map(|t| t + 70_000).collect();
+        for (complete, second_train, units) in
+            [(true, &b, 1), (false, &b, 2), (true, &strangers, 2)]
+        {
+            let rule = MergeRule {
+                min_norm: 4.5,
+                min_distance: 2.5,
+                amplitude_sigma: 0.1,
+                max_lag: 3,
+                max_shift: 20,
+                complete,
+            };
+            let templates = vec![
+                (first.clone(), a.clone()),
+                (second.clone(), second_train.clone()),
+            ];
+            assert_eq!(
+                merge(templates, rule, &test, TAPS).len(),
+                units,
+                "complete: {complete}"
+            );
+        }
+    }
 }

@@ -219,7 +219,7 @@ impl SimulatedRecording {
                 .map(|spike| i64::from(spike.unit))
                 .collect(),
             unit_locations_um: self.shapes.iter().map(UnitShape::location_um).collect(),
-            displacement: self.displacement.clone(),
+            displacement: Some(self.displacement.clone()),
         }
     }
 
@@ -412,7 +412,7 @@ mod tests {
             (at_rest.samples, at_rest.labels, at_rest.unit_locations_um),
             (moving.samples, moving.labels, moving.unit_locations_um)
         );
-        assert!(moving.displacement.largest_um() > 19.0);
+        assert!(moving.displacement.unwrap().largest_um() > 19.0);
     }
 
     #[test]

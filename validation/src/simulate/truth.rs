@@ -26,8 +26,8 @@ pub struct GroundTruth {
     pub labels: Vec<i64>,
     /// Position of each unit at rest, `[units]` of (x, y, z), µm.
     pub unit_locations_um: Vec<[f64; 3]>,
-    /// How the tissue moves.
-    pub displacement: Displacement,
+    /// How the tissue moves, where that is known.
+    pub displacement: Option<Displacement>,
 }
 
 impl GroundTruth {
@@ -76,28 +76,27 @@ impl GroundTruth {
                 self.unit_locations_um.iter().flatten().copied(),
             )?;
             add_array(&mut archive, "fs", &[], [self.sampling_frequency_hz])?;
-            let (times, depths) = (
-                &self.displacement.time_bins_s,
-                &self.displacement.depth_bins_um,
-            );
-            add_array(
-                &mut archive,
-                "displacement_time_s",
-                &[times.len() as u64],
-                times.iter().copied(),
-            )?;
-            add_array(
-                &mut archive,
-                "displacement_depth_um",
-                &[depths.len() as u64],
-                depths.iter().copied(),
-            )?;
-            add_array(
-                &mut archive,
-                "displacement_um",
-                &[times.len() as u64, depths.len() as u64],
-                self.displacement.values_um.iter().flatten().copied(),
-            )?;
+            if let Some(displacement) = &self.displacement {
+                let (times, depths) = (&displacement.time_bins_s, &displacement.depth_bins_um);
+                add_array(
+                    &mut archive,
+                    "displacement_time_s",
+                    &[times.len() as u64],
+                    times.iter().copied(),
+                )?;
+                add_array(
+                    &mut archive,
+                    "displacement_depth_um",
+                    &[depths.len() as u64],
+                    depths.iter().copied(),
+                )?;
+                add_array(
+                    &mut archive,
+                    "displacement_um",
+                    &[times.len() as u64, depths.len() as u64],
+                    displacement.values_um.iter().flatten().copied(),
+                )?;
+            }
             archive.zip_writer().finish()?.flush()
         };
         write().map_err(|source| ValidationError::io("write", path, source))
@@ -177,16 +176,16 @@ pub fn read_truth(path: &Path) -> Result<GroundTruth> {
             if depth_bins_um.is_empty() || values.len() != time_bins_s.len() * depth_bins_um.len() {
                 return Err(bad("the displacement's size is not times × depths".into()));
             }
-            Displacement {
+            Some(Displacement {
                 values_um: values
                     .chunks_exact(depth_bins_um.len())
                     .map(<[f64]>::to_vec)
                     .collect(),
                 time_bins_s,
                 depth_bins_um,
-            }
+            })
         }
-        _ => Displacement::none(0.0),
+        _ => None,
     };
     let mut integers = |name: &str| -> Result<Vec<i64>> {
         let array = archive
@@ -290,11 +289,11 @@ mod tests {
             samples: vec![10, 20, 30],
             labels: vec![1, 0, 1],
             unit_locations_um: vec![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
-            displacement: Displacement {
+            displacement: Some(Displacement {
                 time_bins_s: vec![0.0, 0.2],
                 depth_bins_um: vec![5.0],
                 values_um: vec![vec![0.0], vec![1.5]],
-            },
+            }),
         }
     }
 
@@ -324,7 +323,7 @@ mod tests {
         );
         assert_eq!(truth.unit_locations_um[1], [3.0, 4.0, 5.0]);
         assert_eq!(truth.sampling_frequency_hz, 32_000.0);
-        assert_eq!(truth.displacement.largest_um(), 0.0);
+        assert_eq!(truth.displacement, None);
     }
 
     #[test]

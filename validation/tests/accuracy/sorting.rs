@@ -116,7 +116,8 @@ fn drifting_probe() {
             .map(<[f64]>::to_vec)
             .collect(),
     };
-    let error = motion_error(&source.simulated().truth().displacement, &estimate).expect("bins");
+    let truth = source.simulated().truth().displacement.expect("simulated");
+    let error = motion_error(&truth, &estimate).expect("bins");
     assert!(
         error.median_abs_um <= 4.0,
         "median error {:.2} µm",

@@ -38,9 +38,7 @@ impl RefractoryTest {
 
     /// Compares the number of close pairs of two sorted trains with what independent trains would have.
     pub fn compare(&self, a: &[i64], b: &[i64]) -> Evidence {
-        let observed = pairs(a, b, self.from, self.to) + pairs(a, b, -self.to, -self.from);
-        let width = 2 * (self.to - self.from + 1);
-        let expected = a.len() as f64 * b.len() as f64 * width as f64 / self.n_samples as f64;
+        let (observed, expected) = self.close_pairs(a, b);
         if observed >= 4 && 1.0 - poisson_cdf(observed as i64 - 1, 0.4 * expected) < ALPHA {
             return Evidence::TwoCells;
         }
@@ -49,6 +47,21 @@ impl RefractoryTest {
         } else {
             Evidence::Unknown
         }
+    }
+
+    /// Whether two trains have so few close pairs that only one cell's refractory period explains it: fewer, significantly,
+    /// than a third of chance, which neighbours that avoid one another do not reach.
+    pub fn is_surely_one_cell(&self, a: &[i64], b: &[i64]) -> bool {
+        let (observed, expected) = self.close_pairs(a, b);
+        poisson_cdf(observed as i64, 0.35 * expected) < ALPHA
+    }
+
+    /// Close pairs that there are, and that independent trains would have.
+    fn close_pairs(&self, a: &[i64], b: &[i64]) -> (usize, f64) {
+        let observed = pairs(a, b, self.from, self.to) + pairs(a, b, -self.to, -self.from);
+        let width = 2 * (self.to - self.from + 1);
+        let expected = a.len() as f64 * b.len() as f64 * width as f64 / self.n_samples as f64;
+        (observed, expected)
     }
 }
 

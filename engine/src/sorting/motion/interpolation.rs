@@ -118,6 +118,19 @@ impl Correction {
         weights
     }
 
+    /// Deviation of the (white) noise of a corrected channel, where that of the data is 1. Between contacts it is smaller, but
+    /// beyond the last ones kriging extrapolates, and can nearly double it.
+    pub fn noise(&self, block: &Block, channel: usize) -> f32 {
+        let contact = &self.geometry.contacts[channel];
+        let y_um = contact.y_um + self.displacement_um(block, contact.y_um);
+        let power: f64 = self
+            .predict(contact.shank, contact.x_um, y_um)
+            .iter()
+            .map(|(_, weight)| weight * weight)
+            .sum();
+        power.sqrt() as f32
+    }
+
     /// Channels and weights that predict the field at a point.
     fn predict(&self, shank: usize, x_um: f64, y_um: f64) -> Vec<(usize, f64)> {
         let kernel =
@@ -256,4 +269,49 @@ fn move_template(template: &Template, predictions: &[Vec<(usize, f64)>], taps: T
         moved.waveform.extend(row);
     }
     moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{device::CpuExecutor, recording::Contact};
+
+    #[test]
+    fn noise_grows_where_the_tissue_has_left_the_probe_and_nowhere_else() {
+        let geometry = Geometry {
+            contacts: (0..40)
+                .map(|c| Contact {
+                    x_um: f64::from(c % 2) * 16.0,
+                    y_um: f64::from(c / 2) * 20.0,
+                    shank: 0,
+                })
+                .collect(),
+        };
+        let motion = Motion {
+            time_s: vec![0.0],
+            depth_um: vec![200.0],
+            displacement_um: vec![25.0],
+        };
+        let block = Block {
+            index: 0,
+            start: 0,
+            n_samples: 3000,
+            segment_start: 0,
+            segment_end: 3000,
+        };
+        let correction =
+            Correction::new(&CpuExecutor::new(1), motion, 30.0, 30000.0, &geometry).expect("room");
+        assert!(correction.noise(&block, 20) < 1.1);
+        assert!(correction.noise(&block, 0) < 1.1);
+        assert!(correction.noise(&block, 39) > 1.3);
+        // The noise is what the weights that are played make of white noise.
+        let weights = correction.weights(&block);
+        for (c, row) in weights.chunks_exact(correction.n_neighbours).enumerate() {
+            let norm = row.iter().map(|w| w * w).sum::<f32>().sqrt();
+            assert!(
+                (norm - correction.noise(&block, c)).abs() < 1e-5,
+                "channel {c}"
+            );
+        }
+    }
 }
