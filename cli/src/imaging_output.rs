@@ -586,8 +586,9 @@ impl Knots {
     }
 }
 
-/// Whether each cell is labelled in the second channel: its light in the body against that of a ring of as many pixels around it.
-fn red_cells(rois: &[Roi], mean: &[f32], width: usize) -> Vec<(bool, f64)> {
+/// Whether each cell is labelled in the second channel: its light in the body over the sum of that and of a ring around it, and whether
+/// that is above 0.65. `mean` is `[y, x]`.
+pub fn red_cells(rois: &[Roi], mean: &[f32], width: usize) -> Vec<(bool, f64)> {
     let height = mean.len() / width;
     rois.iter()
         .map(|roi| {

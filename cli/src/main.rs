@@ -21,7 +21,7 @@ static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 /// Raw neural recordings into neurons: spikes sorted, cells found, on any GPU or on none.
 #[derive(Parser)]
-#[command(name = "somata", version, about, long_about = None, max_term_width = 100)]
+#[command(name = "somata", version, about, long_about = None, max_term_width = 100, after_help = commands::help::MAIN)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,7 +50,7 @@ enum Command {
     Match(commands::match_sessions::Arguments),
     /// Hand a result on to another program: NWB, SpikeInterface, tables, MATLAB, Cellpose, COCO, ImageJ
     Convert(commands::convert::Arguments),
-    /// Say what a file holds
+    /// Say what a file is, draw its probe, and name the command that processes it
     Info(commands::info::Arguments),
     /// List the devices and what `--device auto` would take
     Devices(commands::devices::Arguments),

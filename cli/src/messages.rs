@@ -18,6 +18,7 @@ use crate::exit::{ExitCode, Failure, Outcome};
 /// Shows events as a bar on a terminal, as lines elsewhere, and as JSON lines in a file if asked for.
 pub struct Messages {
     quiet: bool,
+    with_details: bool,
     bar: Option<ProgressBar>,
     events: Option<Mutex<Box<dyn Write + Send>>>,
     log: Mutex<Vec<String>>,
@@ -53,11 +54,28 @@ impl Messages {
         });
         Ok(Self {
             quiet,
+            with_details: false,
             bar,
             events,
             log: Mutex::default(),
             failed: AtomicBool::new(false),
         })
+    }
+
+    /// The same, with or without details.
+    #[must_use]
+    pub fn with_details(mut self, with_details: bool) -> Self {
+        self.with_details = with_details;
+        self
+    }
+
+    /// A line that is shown only where details are wanted; the log has it in any case.
+    pub fn detail(&self, text: &str) {
+        if self.with_details {
+            self.line(text);
+        } else {
+            self.log.lock().expect("not poisoned").push(text.to_owned());
+        }
     }
 
     /// Shows an event.
@@ -149,6 +167,34 @@ pub fn print_failure(failure: &Failure) {
     if failure.code == ExitCode::Unexpected {
         to_stderr(
             "\nhint: this is a bug; please attach the command line, this message and the log to an issue",
+        );
+    }
+}
+
+/// A size for people, in powers of 1000 as disks are sold, in three digits at most.
+pub fn size_text(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    let mut value = bytes as f64 / 1e3;
+    let mut unit = 0;
+    // 999.5 would be written as 1000.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1e3;
+        unit += 1;
+    }
+    let digits = if value < 9.95 { 1 } else { 0 };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_unit_that_makes_them_short() {
+        let said = [0, 4_200, 999_499, 999_500, 12_345_678, 2_500_000_000].map(size_text);
+        assert_eq!(
+            said,
+            ["0.0 kB", "4.2 kB", "999 kB", "1.0 MB", "12 MB", "2.5 GB"]
         );
     }
 }

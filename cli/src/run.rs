@@ -17,7 +17,7 @@ use somata_io::{atomic::OutputFolder, lock::FolderLock};
 
 use crate::{
     again::Again,
-    commands::{print, print_json},
+    commands::{help::heading, print, print_json},
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
     report,
@@ -28,32 +28,35 @@ use crate::{
 #[derive(Args, Clone, Default)]
 pub struct RunArguments {
     /// auto, cpu, gpu, a number from `somata devices`, a PCI address or a part of a name
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", help_heading = heading::MACHINE)]
     pub device: String,
     /// Threads; by default what SLURM_CPUS_PER_TASK says, or all cores
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::MACHINE)]
     pub threads: Option<usize>,
     /// Largest memory to use, for example 4GB; fewer threads are taken to stay below it
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = heading::MACHINE)]
     pub memory: Option<String>,
     /// Blocks that travel together; results do not depend on it
-    #[arg(long, value_name = "N", hide = true)]
+    #[arg(long, value_name = "N", hide = true, help_heading = heading::MACHINE)]
     pub chunk_blocks: Option<usize>,
-    /// Set a parameter, for example --set matching.sweeps=4; see `somata params`
-    #[arg(long = "set", value_name = "STAGE.NAME=VALUE")]
+    /// Set a parameter; `somata params` lists all
+    #[arg(long = "set", value_name = "STAGE.NAME=VALUE", help_heading = heading::PARAMETERS)]
     pub settings: Vec<String>,
     /// TOML file with parameters, one table a stage
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::PARAMETERS)]
     pub params: Option<PathBuf>,
     /// Print one JSON object at the end
-    #[arg(long)]
+    #[arg(long, help_heading = heading::MESSAGES)]
     pub json: bool,
     /// Write events as JSON lines to this file, or `-` for stdout
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::MESSAGES)]
     pub events: Option<PathBuf>,
     /// Show no progress
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = heading::MESSAGES)]
     pub quiet: bool,
+    /// Say also what was opened, on what it runs, and which parameters are not the defaults
+    #[arg(long, short, conflicts_with = "quiet", help_heading = heading::MESSAGES)]
+    pub verbose: bool,
     /// The result that is made again, in `somata rerun`
     #[arg(skip)]
     pub again: Option<Again>,
@@ -72,6 +75,7 @@ impl RunArguments {
             json: false,
             events: None,
             quiet,
+            verbose: false,
             again: None,
         }
     }
@@ -91,19 +95,19 @@ impl RunArguments {
 #[derive(Args, Clone, Default)]
 pub struct OutputArguments {
     /// Folder for the result; it appears whole or not at all
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = heading::RESULT)]
     pub out: PathBuf,
     /// Folder for checkpoints; OUT.work by default, removed after success
-    #[arg(long)]
+    #[arg(long, help_heading = heading::RESULT)]
     pub work: Option<PathBuf>,
     /// Keep the work folder after success
-    #[arg(long)]
+    #[arg(long, help_heading = heading::RESULT)]
     pub keep_work: bool,
     /// Say what would be done, with memory and disk estimates
-    #[arg(long)]
+    #[arg(long, help_heading = heading::RESULT)]
     pub dry_run: bool,
     /// Replace a result that was made with other parameters
-    #[arg(long)]
+    #[arg(long, help_heading = heading::RESULT)]
     pub force: bool,
 }
 
@@ -195,7 +199,8 @@ impl Session {
         choice: &DeviceChoice,
         threads: usize,
     ) -> Outcome<Self> {
-        let messages = Arc::new(Messages::new(run.quiet, run.events.as_deref())?);
+        let messages = Messages::new(run.quiet, run.events.as_deref())?;
+        let messages = Arc::new(messages.with_details(run.verbose));
         let shown = Arc::clone(&messages);
         let control = Arc::new(Control::new(Box::new(move |event| shown.show(event))));
         let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
@@ -217,6 +222,13 @@ impl Session {
         let _ = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global();
+        for (what, value) in [
+            ("device", executor.name()),
+            ("threads", threads.to_string()),
+            ("work folder", format!("`{}`", work.path.display())),
+        ] {
+            messages.detail(&format!("{what:<22} {value}"));
+        }
         Ok(Self {
             messages,
             control,
@@ -225,6 +237,18 @@ impl Session {
             signals,
             work,
         })
+    }
+
+    /// Says what was opened and which parameters are not the defaults, for those who want details.
+    pub fn tell_input<P: ParameterSet>(&self, input: &str, parameters: &P) {
+        self.messages.detail(&format!("{:<22} {input}", "input"));
+        let changed = changed_parameters(parameters);
+        let changed = match changed.is_empty() {
+            true => "the defaults".to_owned(),
+            false => changed.join(", "),
+        };
+        self.messages
+            .detail(&format!("{:<22} {changed}", "parameters"));
     }
 
     /// Where checkpoints go.
@@ -305,7 +329,12 @@ pub fn parameters<P: ParameterSet>(run: &RunArguments) -> Outcome<P> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             Failure::new(
                 ExitCode::Usage,
-                format!("`{}` is not TOML: {}", path.display(), error.message()),
+                format!(
+                    "`{}` is not TOML{}: {}",
+                    path.display(),
+                    line_of(&text, &error),
+                    error.message()
+                ),
             )
             .hint("write `[stage]` and below it `name = value`; `somata params` lists all")
         })?;
@@ -321,7 +350,12 @@ pub fn parameters<P: ParameterSet>(run: &RunArguments) -> Outcome<P> {
                 let text = value
                     .as_str()
                     .map_or_else(|| value.to_string(), str::to_owned);
-                parameters.set(&format!("{stage}.{name}"), &text)?;
+                let full_name = format!("{stage}.{name}");
+                parameters.set(&full_name, &text).map_err(|error| {
+                    let mut failure = Failure::from(error);
+                    failure.message = format!("in `{}`: {}", path.display(), failure.message);
+                    failure
+                })?;
             }
         }
     }
@@ -335,6 +369,30 @@ pub fn parameters<P: ParameterSet>(run: &RunArguments) -> Outcome<P> {
         parameters.set(name.trim(), value)?;
     }
     Ok(parameters)
+}
+
+/// What differs from the defaults, as `stage.name = value (default value)`.
+fn changed_parameters<P: ParameterSet>(parameters: &P) -> Vec<String> {
+    let values = |parameters: &P| serde_json::to_value(parameters).unwrap_or_default();
+    let (found, default) = (values(parameters), values(&P::default()));
+    let mut changed = Vec::new();
+    for (stage, values) in found.as_object().into_iter().flatten() {
+        for (name, value) in values.as_object().into_iter().flatten() {
+            let usual = &default[stage][name];
+            if value != usual {
+                changed.push(format!("{stage}.{name} = {value} (default {usual})"));
+            }
+        }
+    }
+    changed
+}
+
+/// Where in a file an error is, as ` (line 3)`; nothing where that is not known.
+fn line_of(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or(String::new(), |before| {
+        format!(" (line {})", before.matches('\n').count() + 1)
+    })
 }
 
 /// Threads that are asked for, as few as the memory allows; `estimate` is the memory that a number of threads takes, `what` what takes it.

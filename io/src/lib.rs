@@ -15,6 +15,7 @@ pub mod hdf5_writer;
 pub mod imaging_output;
 pub mod lock;
 pub mod matlab;
+pub mod matlab_hdf5;
 pub mod matlab_reader;
 pub mod movie;
 pub mod npy;
@@ -29,6 +30,7 @@ pub mod still_image;
 pub mod tables;
 mod tiff;
 pub mod weights;
+pub(crate) mod xml;
 mod zarr;
 
 pub use error::{IoError, IoErrorKind};

@@ -1,7 +1,7 @@
 //! Reads the plain arrays of a MATLAB `.mat` file of version 5: numbers, logical values and text, deflated or not.
 //!
 //! Structs, cells, sparse arrays and objects are passed over: what somata reads from MATLAB (channel maps) has none. Version 7.3 is
-//! HDF5 and refused by name, as is version 4. Source: MathWorks, "MAT-File Format", version 5.
+//! HDF5, which [`crate::matlab_hdf5`] reads; version 4 is refused. Source: MathWorks, "MAT-File Format", version 5.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,6 +9,8 @@ use std::path::Path;
 use flate2::read::ZlibDecoder;
 
 use crate::error::IoError;
+use crate::hdf5;
+use crate::matlab_hdf5;
 use crate::recording::flat::read_small;
 
 /// Bytes of all variables together, inflated; a channel map has some kilobytes.
@@ -27,25 +29,31 @@ pub struct MatArray {
     pub text: Option<String>,
 }
 
-/// Reads the plain variables of `path`, in the file's order.
+/// Reads the plain variables of `path`, of version 5 (in the file's order) or 7.3 (by name).
 ///
 /// # Errors
 /// When it is of another version, damaged, or too large.
 pub fn read(path: &Path) -> Result<Vec<MatArray>, IoError> {
-    parse(path, &read_small(path)?)
+    let bytes = read_small(path)?;
+    if is_hdf5(&bytes) {
+        return matlab_hdf5::read(path);
+    }
+    parse(path, &bytes)
 }
 
-/// The plain variables in the bytes of a file; `path` is for messages.
+/// Whether this is a file of version 7.3: a text of 512 bytes, then HDF5. Programs other than MATLAB leave the text away.
+fn is_hdf5(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"MATLAB 7.3")
+        || bytes.starts_with(&hdf5::SIGNATURE)
+        || bytes.get(512..520) == Some(&hdf5::SIGNATURE)
+}
+
+/// The plain variables in the bytes of a file of version 5; `path` is for messages.
 ///
 /// # Errors
 /// As [`read`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<MatArray>, IoError> {
     let bad = |what: &str| IoError::malformed(path, "byte 0", what);
-    if bytes.starts_with(b"MATLAB 7.3") || bytes.get(512..520) == Some(b"\x89HDF\r\n\x1a\n") {
-        return Err(bad(
-            "this is a MATLAB file of version 7.3; load it in MATLAB and save it again with `save(FILE, '-v7')`",
-        ));
-    }
     let big_endian = match bytes.get(124..128) {
         Some([_, _, b'I', b'M']) => false,
         Some([_, _, b'M', b'I']) => true,

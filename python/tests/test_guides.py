@@ -73,7 +73,7 @@ PAGES = sorted(path.name for path in (DOCS / "guides").glob("*.md") if _MARK.sea
 
 
 def test_the_guides_have_blocks_that_are_run() -> None:
-    assert {"first-sort.md", "first-movie.md", "python.md", "hand-on-results.md"} <= set(PAGES)
+    assert {"first-sort.md", "first-movie.md", "first-hour.md", "python.md", "hand-on-results.md"} <= set(PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -18,6 +18,7 @@ use crate::{
     adapt::{OpenMovie, network_weights},
     again::{absolute, absolute_option, absolute_paths, path_text},
     commands::{
+        help::{self, heading},
         print_json,
         validate::{check_movie_truth, score_planes},
     },
@@ -34,25 +35,25 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct MovieArguments {
     /// Frames a second of one plane, where the files do not say it
-    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true, help_heading = heading::MOVIE)]
     pub frame_rate: Option<f64>,
     /// Planes of a volume
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::MOVIE)]
     pub n_planes: Option<usize>,
     /// Colour channels
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::MOVIE)]
     pub n_channels: Option<usize>,
     /// Rows of a frame of a bare binary file
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", help_heading = heading::MOVIE)]
     pub height: Option<usize>,
     /// Columns of a frame of a bare binary file
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", help_heading = heading::MOVIE)]
     pub width: Option<usize>,
     /// Pixel type of a bare binary file, for example int16
-    #[arg(long)]
+    #[arg(long, help_heading = heading::MOVIE)]
     pub dtype: Option<String>,
     /// Dataset or series to read where an HDF5 or NWB file holds several movies; a part of its name is enough
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = heading::MOVIE)]
     pub dataset: Option<String>,
 }
 
@@ -96,6 +97,7 @@ impl MovieArguments {
 
 /// Arguments of `somata image`.
 #[derive(Args, Clone, Deserialize, Serialize)]
+#[command(after_help = help::IMAGE)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// Files of one movie in the order of time, or a folder of TIFF files
@@ -108,20 +110,20 @@ pub struct Arguments {
     #[command(flatten)]
     pub input: MovieArguments,
     /// Decay of the indicator, s; estimated from the data when it is not given
-    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = heading::CELLS)]
     pub tau: Option<f64>,
     /// Channel in which cells are active, counted from 1
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = heading::CELLS)]
     pub functional_channel: usize,
     /// Weights of another network (safetensors; see training/)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::CELLS)]
     #[serde(serialize_with = "absolute_option")]
     pub weights: Option<PathBuf>,
     /// Write the registered movie as well
-    #[arg(long)]
+    #[arg(long, help_heading = heading::RESULT)]
     pub keep_movie: bool,
     /// Truth of a simulated movie (its folder, or truth.npz): the report then shows the scores
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = heading::RESULT)]
     #[serde(serialize_with = "absolute_option")]
     pub truth: Option<PathBuf>,
     #[command(flatten)]
@@ -227,6 +229,19 @@ pub fn image_to(
     key: &str,
 ) -> Outcome<Value> {
     let session = Session::begin(&arguments.output, &arguments.run, choice, threads)?;
+    let description = movie.description();
+    session.tell_input(
+        &format!(
+            "{}, {} frames of {} × {} pixels, {} planes, {} channels",
+            description.format,
+            description.n_frames,
+            description.height,
+            description.width,
+            description.n_planes,
+            description.n_channels
+        ),
+        parameters,
+    );
     let control = &session.control;
     for warning in &movie.description().warnings {
         control.warn(warning.clone());

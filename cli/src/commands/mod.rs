@@ -5,6 +5,7 @@ pub mod completions;
 pub mod convert;
 pub mod demo;
 pub mod devices;
+pub mod help;
 pub mod image;
 pub mod info;
 pub mod man;

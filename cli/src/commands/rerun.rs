@@ -9,7 +9,7 @@ use somata_io::checksum::{sampled_fingerprint, total_bytes};
 
 use crate::{
     again::{Again, absolute, path_text},
-    commands::{image, segment, sort},
+    commands::{help::heading, image, segment, sort},
     exit::{ExitCode, Failure, Outcome},
     run::{OutputArguments, RunArguments},
 };
@@ -22,26 +22,29 @@ pub struct Arguments {
     #[command(flatten)]
     pub output: OutputArguments,
     /// Look below NEW for what lay below OLD: the input, the probe, the weights; can be given again
-    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], help_heading = heading::RESULT)]
     pub moved: Vec<PathBuf>,
     /// Another device than the one of the manifest; results are then alike, not the same
-    #[arg(long)]
+    #[arg(long, help_heading = heading::MACHINE)]
     pub device: Option<String>,
     /// Threads; results do not depend on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::MACHINE)]
     pub threads: Option<usize>,
     /// Largest memory to use, for example 4GB; results do not depend on it
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = heading::MACHINE)]
     pub memory: Option<String>,
     /// Print one JSON object at the end
-    #[arg(long)]
+    #[arg(long, help_heading = heading::MESSAGES)]
     pub json: bool,
     /// Write events as JSON lines to this file, or `-` for stdout
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::MESSAGES)]
     pub events: Option<PathBuf>,
     /// Show no progress
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = heading::MESSAGES)]
     pub quiet: bool,
+    /// Say also what was opened, on what it runs, and which parameters are not the defaults
+    #[arg(long, short, conflicts_with = "quiet", help_heading = heading::MESSAGES)]
+    pub verbose: bool,
 }
 
 /// Runs `somata rerun`.
@@ -87,6 +90,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         json: arguments.json,
         events: arguments.events.clone(),
         quiet: arguments.quiet,
+        verbose: arguments.verbose,
         again: Some(again),
     };
     let output = arguments.output.clone();

@@ -23,7 +23,10 @@ use somata_io::{
 use crate::{
     adapt::network_weights,
     again::{absolute, absolute_option, absolute_paths, command_line, path_text},
-    commands::print_json,
+    commands::{
+        help::{self, heading},
+        print_json,
+    },
     exit::{ExitCode, Failure, Outcome},
     run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
     sorting_output::{peak_memory, seconds_since_epoch},
@@ -31,6 +34,7 @@ use crate::{
 
 /// Arguments of `somata segment`.
 #[derive(Args, Clone, Deserialize, Serialize)]
+#[command(after_help = help::SEGMENT)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// Images (TIFF, PNG, JPEG), or folders of them
@@ -41,20 +45,20 @@ pub struct Arguments {
     #[serde(skip)]
     pub output: OutputArguments,
     /// Diameter of the cells, pixels; without it images are taken at their own scale, which suits cells of 8 to 20 pixels
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, help_heading = heading::CELLS)]
     pub diameter: Option<f64>,
     /// Channel that shows the cells, counted from 1, where an image has several
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::CELLS)]
     pub channel: Option<usize>,
     /// Channel that shows the nuclei, for weights in Cellpose's form
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::CELLS)]
     pub second_channel: Option<usize>,
     /// Weights of another network (safetensors; see training/)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::CELLS)]
     #[serde(serialize_with = "absolute_option")]
     pub weights: Option<PathBuf>,
     /// Go on when a file cannot be read; it is counted in the manifest
-    #[arg(long)]
+    #[arg(long, help_heading = heading::CELLS)]
     pub skip_unreadable: bool,
     #[command(flatten)]
     #[serde(skip)]
@@ -124,6 +128,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         return Ok(());
     }
     let session = Session::begin(&arguments.output, &arguments.run, &choice, threads)?;
+    session.tell_input(&format!("{} images", files.len()), &parameters);
     let network = Network::new(session.executor.as_ref(), &weights)?;
     let start = std::time::Instant::now();
     let mut done: Vec<Value> = Vec::new();

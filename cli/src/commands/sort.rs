@@ -18,6 +18,7 @@ use crate::{
     adapt::OpenRecording,
     again::{absolute_option, absolute_paths, path_text},
     commands::{
+        help::{self, heading},
         print_json,
         validate::{check_truth, score},
     },
@@ -32,42 +33,66 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct InputArguments {
     /// Probe: probeinterface JSON, Kilosort's `chanMap.mat`, a `.prb`, SpikeGLX's `.imro` or a Blackrock `.cmp` map
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::RECORDING)]
     #[serde(serialize_with = "absolute_option")]
     pub probe: Option<PathBuf>,
     /// Samples a second of a bare binary file
-    #[arg(long, value_name = "HZ")]
+    #[arg(long, value_name = "HZ", help_heading = heading::RECORDING)]
     pub sampling_frequency: Option<f64>,
     /// Channels of a bare binary file
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = heading::RECORDING)]
     pub n_channels: Option<usize>,
     /// Sample type of a bare binary file: int16, uint16, int32 or float32
-    #[arg(long)]
+    #[arg(long, help_heading = heading::RECORDING)]
     pub dtype: Option<String>,
     /// Microvolts of one unit of the sample type
-    #[arg(long, value_name = "UV")]
+    #[arg(long, value_name = "UV", help_heading = heading::RECORDING)]
     pub gain_uv: Option<f64>,
     /// Microvolts of sample value 0
-    #[arg(long, value_name = "UV", allow_hyphen_values = true)]
+    #[arg(long, value_name = "UV", allow_hyphen_values = true, help_heading = heading::RECORDING)]
     pub offset_uv: Option<f64>,
     /// Header bytes to skip in a bare binary file
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = heading::RECORDING)]
     pub offset_bytes: Option<u64>,
     /// Stream to read where a recording has several; a part of its name is enough
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = heading::RECORDING)]
     pub stream: Option<String>,
     /// Begin at this second of the recording, pauses not counted
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, help_heading = heading::RECORDING)]
     pub start_s: Option<f64>,
     /// End at this second of the recording
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, help_heading = heading::RECORDING)]
     pub end_s: Option<f64>,
     /// Channels to use: rows from 0, names, ranges, or `wired` for those of the probe, for example 0-95,100
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", help_heading = heading::RECORDING)]
     pub channels: Option<String>,
 }
 
 impl InputArguments {
+    /// The options that were given, as they are typed.
+    pub fn given(&self) -> Vec<String> {
+        let text = |value: &Option<String>| value.clone();
+        let number = |value: Option<f64>| value.map(|value| value.to_string());
+        let options = [
+            ("--probe", self.probe.as_deref().map(path_text)),
+            ("--sampling-frequency", number(self.sampling_frequency)),
+            ("--n-channels", self.n_channels.map(|n| n.to_string())),
+            ("--dtype", text(&self.dtype)),
+            ("--gain-uv", number(self.gain_uv)),
+            ("--offset-uv", number(self.offset_uv)),
+            ("--offset-bytes", self.offset_bytes.map(|n| n.to_string())),
+            ("--stream", text(&self.stream)),
+            ("--start-s", number(self.start_s)),
+            ("--end-s", number(self.end_s)),
+            ("--channels", text(&self.channels)),
+        ];
+        options
+            .into_iter()
+            .filter_map(|(name, value)| Some([name.to_owned(), value?]))
+            .flatten()
+            .collect()
+    }
+
     /// The part of the recording that is wanted.
     pub fn selection(&self) -> Selection {
         Selection {
@@ -94,6 +119,7 @@ impl InputArguments {
 
 /// Arguments of `somata sort`.
 #[derive(Args, Clone, Deserialize, Serialize)]
+#[command(after_help = help::SORT)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// A recording: a folder or a file; several are joined in this order
@@ -106,7 +132,7 @@ pub struct Arguments {
     #[command(flatten)]
     pub input: InputArguments,
     /// Truth of a simulated recording (its folder, or truth.npz): the report then shows the scores
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = heading::RESULT)]
     #[serde(serialize_with = "absolute_option")]
     pub truth: Option<PathBuf>,
     #[command(flatten)]
@@ -158,6 +184,17 @@ pub fn sort_to(
     key: &str,
 ) -> Outcome<Value> {
     let session = Session::begin(&arguments.output, &arguments.run, choice, threads)?;
+    let description = recording.description();
+    session.tell_input(
+        &format!(
+            "{}, {} channels, {:.1} s at {} Hz",
+            description.format,
+            description.n_channels,
+            description.duration_s(),
+            description.sampling_frequency_hz
+        ),
+        parameters,
+    );
     let control = &session.control;
     for warning in &recording.description().warnings {
         control.warn(warning.clone());

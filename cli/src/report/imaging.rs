@@ -15,7 +15,7 @@ use super::{
     imaging_cells::Cells,
     name_of,
     page::{Blocks, Kind, write_page},
-    rows::{Row, base64},
+    rows::Row,
 };
 use crate::{exit::Outcome, imaging_output::Made};
 
@@ -64,10 +64,10 @@ pub fn write(path: &Path, sources: &Sources<'_>) -> Outcome {
                 "pixel_size_um": sources.made.movie.description().pixel_size_um,
             }),
         )?;
-        let described = planes
-            .iter()
-            .map(|plane| describe_plane(info, plane, planes.len(), path))
-            .collect::<Outcome<Vec<Value>>>()?;
+        let mut described = Vec::with_capacity(planes.len());
+        for (k, plane) in planes.iter().enumerate() {
+            described.push(describe_plane(page, info, plane, [k, planes.len()], path)?);
+        }
         page.list("planes", &described)?;
         cells(page, info, planes)?;
         if let Some(truth) = sources.truth {
@@ -77,28 +77,37 @@ pub fn write(path: &Path, sources: &Sources<'_>) -> Outcome {
     })
 }
 
-/// Pictures, motion and fit of a plane.
+/// Pictures, motion and fit of plane `k` of `n_planes`.
 fn describe_plane(
+    page: &mut Blocks<'_>,
     info: &MovieInfo,
     plane: &PlaneResult,
-    n_planes: usize,
-    page: &Path,
+    [k, n_planes]: [usize; 2],
+    path: &Path,
 ) -> Outcome<Value> {
     let registered = &plane.registered;
-    let picture = |image: &[f32]| picture(image, [info.height, info.width], 3 * n_planes, page);
     let largest: Vec<f32> = plane.summary.largest.iter().map(|v| v.max(0.0)).collect();
     let covered = registered
         .measured
         .iter()
         .filter(|part| **part >= COVERED)
         .count();
+    let mut shown = vec![
+        ("mean", &registered.mean),
+        ("max", &largest),
+        ("correlation", &plane.summary.correlation),
+    ];
+    shown.extend(plane.second.iter().map(|second| ("second", &second.mean)));
+    let mut images = serde_json::Map::new();
+    for (name, image) in &shown {
+        let id = format!("picture-{k}-{name}");
+        let size = [info.height, info.width];
+        page.picture(&id, &picture(image, size, shown.len() * n_planes, path)?);
+        images.insert((*name).to_owned(), json!(id));
+    }
     Ok(json!({
         "n_cells": plane.rois.len(),
-        "images": {
-            "mean": picture(&registered.mean)?,
-            "max": picture(&largest)?,
-            "correlation": picture(&plane.summary.correlation)?,
-        },
+        "images": images,
         "covered": covered as f64 / info.n_pixels().max(1) as f64,
         "bidirectional_offset_px": plane.reference.row_offset,
         "offset": plane.offset,
@@ -113,7 +122,7 @@ fn describe_plane(
     }))
 }
 
-/// A picture of an image as an address that holds it, smaller where `n_images` of them would be too many pixels. It is made as a
+/// A picture (PNG) of an image, smaller where `n_images` of them would be too many pixels. It is made as a
 /// file beside the page, which does not stay.
 ///
 /// # Errors
@@ -123,18 +132,17 @@ pub fn picture(
     [height, width]: [usize; 2],
     n_images: usize,
     page: &Path,
-) -> Outcome<String> {
+) -> Outcome<Vec<u8>> {
     // A field may be narrow: it keeps a pixel each way.
     let factor = shrinking(height * width, n_images).min(height.min(width).max(1));
     let size = [height / factor, width / factor];
     let file = page.with_extension("picture.png");
     write_picture(&file, size[0], size[1], &shrunk(image, width, size, factor))?;
     let png = std::fs::read(&file).and_then(|png| std::fs::remove_file(&file).map(|()| png));
-    let png = png.map_err(|source| IoError::Read {
+    Ok(png.map_err(|source| IoError::Read {
         path: file.clone(),
         source,
-    })?;
-    Ok(format!("data:image/png;base64,{}", base64(&png)))
+    })?)
 }
 
 /// By which whole factor `n_images` images of `n_pixels` pixels are made smaller.

@@ -2,7 +2,7 @@
 //!
 //! A trace of 100,000 frames has more values than a screen has columns. The whole of it is shown by the extremes of bins; every frame is
 //! there of a stretch, the one in which the cell is most active. Movies that are short are there in full. All cells together take
-//! [`MAX_TRACE_BYTES`].
+//! [`MAX_TRACE_BYTES`]. Values have 8 bits, of the range of what is shown: a drawing is about 150 points high.
 
 use serde_json::{Value, json};
 use somata_engine::{
@@ -17,20 +17,23 @@ use somata_engine::{
     movie::MovieInfo,
 };
 
-use super::rows::{Layout, Row, to_u8, to_u16};
-use crate::exit::Outcome;
+use super::rows::{Layout, Row, to_u8};
+use crate::{exit::Outcome, imaging_output::red_cells};
 
 /// Packed traces of all cells, at most; base64 makes a third more of them.
-const MAX_TRACE_BYTES: usize = 14_000_000;
+const MAX_TRACE_BYTES: usize = 11_760_000;
 /// Bytes of one cell: at least, and at most.
-const BYTES_OF_CELL: [usize; 2] = [600, 24_000];
-/// Bytes of a bin of the overview (two extremes, spikes, half of raw and neuropil) and of a frame of the stretch.
+const BYTES_OF_CELL: [usize; 2] = [580, 24_000];
+/// Bytes of a bin of the overview (two extremes, spikes, half of raw and neuropil, and the latter two again of a second channel) and of a
+/// frame of the stretch.
 const BIN_BYTES: usize = 4;
-const FRAME_BYTES: usize = 5;
+const SECOND_BIN_BYTES: usize = 1;
+const FRAME_BYTES: usize = 3;
 
 /// Makes blocks of cells.
 pub struct Cells<'a> {
     planes: Vec<Plane<'a>>,
+    has_second: bool,
     width: usize,
     n_frames: usize,
     frame_rate_hz: f64,
@@ -43,15 +46,23 @@ struct Plane<'a> {
     result: &'a PlaneResult,
     extracted: TraceReader<'a>,
     derived: TraceReader<'a>,
+    second: Option<Second<'a>>,
 }
 
-/// Bins of the overview and frames of the stretch for a number of cells.
-fn sizes(n_cells: usize, n_frames: usize) -> [usize; 2] {
+/// The channel that was moved along.
+struct Second<'a> {
+    extracted: TraceReader<'a>,
+    /// Of each cell, how bright it is there against its surround.
+    probability: Vec<f64>,
+}
+
+/// Bins of the overview, of `bin_bytes` each, and frames of the stretch for a number of cells.
+fn sizes(n_cells: usize, n_frames: usize, bin_bytes: usize) -> [usize; 2] {
     let [least, most] = BYTES_OF_CELL;
     let bytes = (MAX_TRACE_BYTES / n_cells.max(1)).clamp(least, most);
-    // A movie that fits is there whole; else the overview gets somewhat more than half.
-    let stretch = bytes * 2 / 5 / FRAME_BYTES;
-    let bins = bytes * 3 / 5 / BIN_BYTES;
+    // A movie that fits is there whole; else the overview gets most of it.
+    let stretch = bytes * 2 / 7 / FRAME_BYTES;
+    let bins = bytes * 5 / 7 / bin_bytes;
     [bins.min(n_frames).max(1), stretch.min(n_frames).max(1)]
 }
 
@@ -68,13 +79,26 @@ impl<'a> Cells<'a> {
                     result: plane,
                     extracted: plane.extracted.open()?,
                     derived: plane.spikes.traces.open()?,
+                    second: match &plane.second {
+                        Some(second) => Some(Second {
+                            extracted: second.extracted.open()?,
+                            probability: red_cells(&plane.rois, &second.mean, info.width)
+                                .into_iter()
+                                .map(|(_, probability)| probability)
+                                .collect(),
+                        }),
+                        None => None,
+                    },
                 })
             })
             .collect::<Outcome<Vec<_>>>()?;
         let n_cells = planes.iter().map(|plane| plane.result.rois.len()).sum();
-        let [n_bins, stretch] = sizes(n_cells, info.n_frames);
+        let has_second = planes.iter().any(|plane| plane.second.is_some());
+        let bin_bytes = BIN_BYTES + usize::from(has_second) * SECOND_BIN_BYTES;
+        let [n_bins, stretch] = sizes(n_cells, info.n_frames, bin_bytes);
         Ok(Self {
             planes,
+            has_second,
             width: info.width,
             n_frames: info.n_frames,
             frame_rate_hz: info.frame_rate_hz,
@@ -94,15 +118,22 @@ impl<'a> Cells<'a> {
 
     /// Packed numbers of a cell.
     pub fn layout(&self) -> Layout {
-        Layout::default()
-            .with::<u16>("trace", self.stretch)
-            .with::<u16>("denoised", self.stretch)
+        let layout = Layout::default()
+            .with::<u8>("trace", self.stretch)
+            .with::<u8>("denoised", self.stretch)
             .with::<u8>("stretch_spikes", self.stretch)
             .with::<u8>("dff_low", self.n_bins)
             .with::<u8>("dff_high", self.n_bins)
             .with::<u8>("spikes", self.n_bins)
             .with::<u8>("raw", self.n_coarse)
-            .with::<u8>("neuropil", self.n_coarse)
+            .with::<u8>("neuropil", self.n_coarse);
+        if self.has_second {
+            layout
+                .with::<u8>("second_raw", self.n_coarse)
+                .with::<u8>("second_neuropil", self.n_coarse)
+        } else {
+            layout
+        }
     }
 
     /// Scales that all cells share.
@@ -152,29 +183,35 @@ impl<'a> Cells<'a> {
                 .map(|&v| to_u8(f64::from(v), low, high))
                 .collect()
         };
-        let sixteens = |values: &[f32]| -> Vec<u16> {
-            let [low, high] = trace_range;
-            values
-                .iter()
-                .map(|&v| to_u16(f64::from(v), low, high))
-                .collect()
-        };
         let spike_range = [0.0, f64::from(largest_spike)];
-        let row = Row::default()
-            .with("trace", sixteens(&trace[stretch.clone()]))
-            .with("denoised", sixteens(&denoised[stretch.clone()]))
+        let mut row = Row::default()
+            .with("trace", eights(&trace[stretch.clone()], trace_range))
+            .with("denoised", eights(&denoised[stretch.clone()], trace_range))
             .with("stretch_spikes", eights(&spikes[stretch], spike_range))
             .with("dff_low", eights(&dff_low, dff_range))
             .with("dff_high", eights(&dff_high, dff_range))
             .with("spikes", eights(&most_spikes, spike_range))
             .with("raw", eights(&raw_bins, light_range))
             .with("neuropil", eights(&neuropil_bins, light_range));
+        let mut of_second = None;
+        if let Some(second) = &plane.second {
+            let read = |kind| self.read(&second.extracted, place(kind, own, n));
+            let bins = [
+                means(&read(Extracted::Raw)?, self.n_coarse),
+                means(&read(Extracted::Neuropil)?, self.n_coarse),
+            ];
+            let second_range = range([&bins[0][..], &bins[1][..]]);
+            row = row
+                .with("second_raw", eights(&bins[0], second_range))
+                .with("second_neuropil", eights(&bins[1], second_range));
+            of_second = Some((second.probability[own], second_range));
+        }
 
         let statistics = &plane.result.spikes.statistics[own];
         let [y, x] = roi.centre(self.width);
         let offset = f64::from(plane.result.offset);
         let active = spikes.iter().filter(|spike| **spike > 0.0).count();
-        let summary = json!({
+        let mut summary = json!({
             "cell": id,
             "plane": k,
             "y_px": y,
@@ -199,6 +236,10 @@ impl<'a> Cells<'a> {
             "largest_spike": largest_spike,
             "stretch_start": start,
         });
+        if let Some((probability, second_range)) = of_second {
+            summary["second_probability"] = json!(probability);
+            summary["second_range"] = json!(second_range);
+        }
         Ok((summary, row))
     }
 
@@ -311,12 +352,14 @@ mod tests {
             (2000, 100_000),
             (20_000, 1_000_000),
         ] {
-            let [bins, stretch] = sizes(cells, frames);
-            assert!((1..=frames).contains(&bins) && (1..=frames).contains(&stretch));
-            let bytes = cells * (bins * BIN_BYTES + stretch * FRAME_BYTES);
-            assert!(bytes <= MAX_TRACE_BYTES, "{bytes} of {cells} cells");
+            for bin_bytes in [BIN_BYTES, BIN_BYTES + SECOND_BIN_BYTES] {
+                let [bins, stretch] = sizes(cells, frames, bin_bytes);
+                assert!((1..=frames).contains(&bins) && (1..=frames).contains(&stretch));
+                let bytes = cells * (bins * bin_bytes + stretch * FRAME_BYTES);
+                assert!(bytes <= MAX_TRACE_BYTES, "{bytes} of {cells} cells");
+            }
         }
-        assert_eq!(sizes(100, 1200), [1200, 1200]);
+        assert_eq!(sizes(100, 1200, BIN_BYTES), [1200, 1200]);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! The page is opened from a disk, perhaps one without a network, perhaps years later, so nothing in it points anywhere. A policy in
 //! its head forbids every connection, and allows only the script and the style that carry the page's own number. Text of the input
 //! (names of files, warnings, labels) is only ever data: JSON in which `<`, `>` and `&` are escapes, which the scripts set as text and
-//! never as markup. Blocks are written one after the other, so that a page of many megabytes takes little memory to make.
+//! never as markup.
+//!
+//! Tables and texts are before the script, packed rows and pictures behind it, each followed by a call that says that it is there: a
+//! browser shows the page while it still reads most of it. Rows and pictures are kept until then; their sizes have bounds.
 
 use std::{
     fs::File,
@@ -21,8 +24,9 @@ use crate::exit::Outcome;
 const SKELETON: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 /// Scripts that every page has, in order.
-const SHARED: [&str; 4] = [
+const SHARED: [&str; 5] = [
     include_str!("assets/base.js"),
+    include_str!("assets/zoom.js"),
     include_str!("assets/plot.js"),
     include_str!("assets/table.js"),
     include_str!("assets/panels.js"),
@@ -46,6 +50,8 @@ impl Kind {
         match self {
             Kind::Sorting => &[
                 include_str!("assets/sorting_maps.js"),
+                include_str!("assets/sorting_drift.js"),
+                include_str!("assets/sorting_activity.js"),
                 include_str!("assets/sorting_unit.js"),
                 include_str!("assets/sorting.js"),
             ],
@@ -79,19 +85,35 @@ pub fn write_page(
     let (head, tail) = SKELETON
         .split_once("{{data}}")
         .expect("the skeleton has a place for data");
-    let (tail, end) = tail
+    let (before_script, tail) = tail
         .split_once("{{script}}")
         .expect("the skeleton has a place for scripts");
+    let (after_script, end) = tail
+        .split_once("{{later}}")
+        .expect("the skeleton has a place for what comes later");
     let head = head
         .replace("{{nonce}}", &nonce)
         .replace("{{style}}", STYLE)
         .replace("{{title}}", &as_text(title));
     file.write_with(|out| out.write_all(head.as_bytes()))?;
-    fill(&mut Blocks { file: &mut file })?;
+    let mut blocks = Blocks {
+        file: &mut file,
+        later: Vec::new(),
+    };
+    fill(&mut blocks)?;
+    let later = blocks.later;
     file.write_with(|out| {
-        out.write_all(tail.replace("{{nonce}}", &nonce).as_bytes())?;
+        out.write_all(before_script.replace("{{nonce}}", &nonce).as_bytes())?;
         for script in SHARED.iter().chain(kind.scripts()) {
             out.write_all(script.as_bytes())?;
+        }
+        out.write_all(after_script.as_bytes())?;
+        for (id, text) in &later {
+            write!(
+                out,
+                "<script type=\"text/plain\" id=\"data-{id}\">{text}</script>\n\
+                 <script nonce=\"{nonce}\">arrived('{id}');</script>\n"
+            )?;
         }
         out.write_all(end.as_bytes())
     })?;
@@ -118,6 +140,8 @@ fn as_text(text: &str) -> String {
 /// Appends blocks of data to a page.
 pub struct Blocks<'a> {
     file: &'a mut OutputFile,
+    /// What comes behind the script: names and texts of blocks.
+    later: Vec<(String, String)>,
 }
 
 impl Blocks<'_> {
@@ -144,7 +168,8 @@ impl Blocks<'_> {
         })
     }
 
-    /// Rows of packed numbers, base64, in the block `id`; their layout is the block `id-layout`.
+    /// Rows of packed numbers, base64, in the block `id`; their layout is the block `id-layout`. Blocks arrive in the order in which they
+    /// are given.
     ///
     /// # Errors
     /// When the file cannot be written, or what comes with a row.
@@ -154,16 +179,19 @@ impl Blocks<'_> {
         layout: &Layout,
         rows: impl IntoIterator<Item = Outcome<Row>>,
     ) -> Outcome {
-        self.file
-            .write_with(|out| write!(out, "<script type=\"text/plain\" id=\"data-{id}\">"))?;
+        let mut text = String::new();
         let mut n_rows = 0;
         for row in rows {
-            let text = base64(&row?.finish(layout));
-            self.file.write_with(|out| out.write_all(text.as_bytes()))?;
+            text.push_str(&base64(&row?.finish(layout)));
             n_rows += 1;
         }
-        self.file.write_with(|out| out.write_all(b"</script>\n"))?;
+        self.later.push((id.to_owned(), text));
         self.json(&format!("{id}-layout"), &layout.description(n_rows))
+    }
+
+    /// A picture (PNG), base64, in the block `id`.
+    pub fn picture(&mut self, id: &str, png: &[u8]) {
+        self.later.push((id.to_owned(), base64(png)));
     }
 
     fn block(

@@ -61,8 +61,8 @@ pub fn write(path: &Path, sources: &Sources<'_>) -> Outcome {
             page.json("motion", &thinned(motion, sources.result.motion.is_some()))?;
         }
         drift(page, sources)?;
-        raster(page, sources)?;
         units(page, sources)?;
+        raster(page, sources)?;
         if let Some(truth) = sources.truth {
             page.json("truth", truth)?;
         }

@@ -140,7 +140,7 @@ impl<'a> Units<'a> {
             .with::<u32>("intervals", (DECADES * BINS_PER_DECADE as f64) as usize)
             .with::<u32>("amplitude_histogram", AMPLITUDE_BINS)
             .with::<u16>("amplitude_time", self.n_amplitudes)
-            .with::<u16>("amplitude", self.n_amplitudes)
+            .with::<u8>("amplitude", self.n_amplitudes)
     }
 
     /// Scales that all units share.
@@ -199,7 +199,7 @@ impl<'a> Units<'a> {
             )
             .with(
                 "amplitude",
-                shown.iter().map(|&k| to_u16(amplitudes[k], 0.0, largest)),
+                shown.iter().map(|&k| to_u8(amplitudes[k], 0.0, largest)),
             );
         let mut summary = Map::new();
         let mut say = |name: &str, value: Value| summary.insert(name.into(), value);

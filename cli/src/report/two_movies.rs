@@ -53,6 +53,7 @@ pub fn write(path: &Path, results: [&Path; 2]) -> Outcome {
                 "height": folders[0].info.height,
                 "width": folders[0].info.width,
                 "n_bins": n_bins,
+                "n_frames": traces.iter().map(|t| t.as_ref().map(|t| t.0.row_length)).collect::<Vec<_>>(),
                 "version": env!("CARGO_PKG_VERSION"),
             }),
         )?;
@@ -96,18 +97,13 @@ fn side(
     path: &Path,
 ) -> Outcome {
     let info = &folder.info;
-    let images = folder
-        .means
-        .iter()
-        .map(|mean| {
-            picture(
-                mean,
-                [info.height, info.width],
-                2 * folder.means.len(),
-                path,
-            )
-        })
-        .collect::<Outcome<Vec<String>>>()?;
+    let mut images = Vec::with_capacity(folder.means.len());
+    for (k, mean) in folder.means.iter().enumerate() {
+        let id = format!("{name}-picture-{k}");
+        let size = [info.height, info.width];
+        page.picture(&id, &picture(mean, size, 2 * folder.means.len(), path)?);
+        images.push(id);
+    }
     let mut cells: Vec<Value> = folder
         .bodies
         .iter()

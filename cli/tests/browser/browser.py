@@ -161,6 +161,27 @@ class Browser:
         )
         self.click(x, y)
 
+    def wheel(self, x, y, delta, modifiers=0):
+        """Turns the wheel at a place of the window; 1 is alt, 8 shift."""
+        # A page that has just been scrolled keeps the wheel.
+        time.sleep(0.3)
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta, modifiers=modifiers)
+        self.settle()
+
+    def drag(self, start, end):
+        """Drags from a place of the window to another."""
+        for kind, (x, y), buttons in [("mousePressed", start, 1), ("mouseMoved", [(a + b) / 2 for a, b in zip(start, end)], 1), ("mouseMoved", end, 1), ("mouseReleased", end, 0)]:
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1)
+        self.settle()
+
+    def press(self, key):
+        """Presses a key, where the focus is."""
+        text = {"text": key} if len(key) == 1 else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        self.settle()
+
     def type_into(self, selector, text):
         """Replaces the content of a field, as typing does."""
         self.run(

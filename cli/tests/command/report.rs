@@ -1,13 +1,10 @@
-//! `report.html`: what is in it, and that nothing of the input can be more than text in it. How it looks and answers to clicks is
-//! judged by `cli/tests/browser`.
+//! `report.html` of a sort: what is in it, and that nothing of the input can be more than text in it. How it looks and answers to clicks
+//! is judged by `cli/tests/browser`.
 
 use std::path::Path;
 
 use serde_json::{Value, json as value};
-use somata_io::{
-    imaging_output::zip_archive::read_zip,
-    npy::{read_npy_as_f64, read_npy_as_i64},
-};
+use somata_io::npy::read_npy_as_i64;
 
 use crate::{
     data::{RATE_HZ, change_json, tetrode},
@@ -16,20 +13,21 @@ use crate::{
 };
 
 /// A report, taken apart.
-struct Report {
-    html: String,
+pub struct Report {
+    /// The page.
+    pub html: String,
 }
 
 impl Report {
     #[track_caller]
-    fn of(out: &Path) -> Self {
+    pub fn of(out: &Path) -> Self {
         let html = std::fs::read_to_string(out.join("report.html")).expect("a report");
         Self { html }
     }
 
     /// Text of a block.
     #[track_caller]
-    fn text(&self, id: &str) -> &str {
+    pub fn text(&self, id: &str) -> &str {
         let start = format!(" id=\"data-{id}\">");
         let at = self
             .html
@@ -41,13 +39,13 @@ impl Report {
     }
 
     #[track_caller]
-    fn json(&self, id: &str) -> Value {
+    pub fn json(&self, id: &str) -> Value {
         json(self.text(id))
     }
 
     /// Values of a field of a row of packed numbers.
     #[track_caller]
-    fn packed(&self, id: &str, row: usize, field: &str) -> Vec<f64> {
+    pub fn packed(&self, id: &str, row: usize, field: &str) -> Vec<f64> {
         let layout = self.json(&format!("{id}-layout"));
         let number = |value: &Value| value.as_u64().expect("a number") as usize;
         let chars = number(&layout["row_bytes"]) / 3 * 4;
@@ -73,9 +71,25 @@ impl Report {
             .collect()
     }
 
+    /// What scripts have to carry so that they run.
+    #[track_caller]
+    fn nonce(&self) -> &str {
+        let rest = self.html.split("'nonce-").nth(1).expect("a policy");
+        &rest[..rest.find('\'').unwrap()]
+    }
+
+    /// A picture.
+    #[track_caller]
+    pub fn picture(&self, id: &Value) -> Vec<u8> {
+        let base64 = self
+            .text(id.as_str().expect("a block"))
+            .trim_end_matches('=');
+        decoded(&base64[..base64.len() / 4 * 4])
+    }
+
     /// Asserts that the page is whole, and that each of its scripts is one that the program wrote.
     #[track_caller]
-    fn is_whole_and_closed(&self) {
+    pub fn is_whole_and_closed(&self) {
         assert!(
             self.html.starts_with("<!doctype html>") && self.html.trim_end().ends_with("</html>")
         );
@@ -83,7 +97,29 @@ impl Report {
         assert_eq!(self.html.matches("<script").count(), opened);
         assert_eq!(self.html.matches("</script>").count(), opened);
         let data = self.html.matches(" id=\"data-").count();
-        assert_eq!(opened, data + 1, "one script beside the blocks of data");
+        // Blocks behind the script each have a call that says that they are there.
+        let later: Vec<&str> = (self
+            .html
+            .split("<script type=\"text/plain\" id=\"data-")
+            .skip(1))
+        .map(|rest| &rest[..rest.find('"').unwrap()])
+        .collect();
+        for id in &later {
+            let call = format!(
+                "</script>\n<script nonce=\"{}\">arrived('{id}');</script>",
+                self.nonce()
+            );
+            assert_eq!(self.html.matches(&call).count(), 1, "{id}");
+        }
+        assert_eq!(
+            opened,
+            data + 1 + later.len(),
+            "one script beside the blocks of data"
+        );
+        // What is needed at first comes first.
+        let script = self.html.find("'use strict'").unwrap();
+        assert!(self.html.rfind("application/json").unwrap() < script);
+        assert!(self.html.find("text/plain").is_none_or(|at| at > script));
         assert!(self.html.contains("default-src 'none'"));
         for forbidden in ["http://", "https://", " src=\"", " href=\"", "@import"] {
             assert!(
@@ -254,102 +290,6 @@ fn a_truth_that_cannot_be_read_is_told_before_the_work() {
 }
 
 #[test]
-fn a_movie_has_a_report_with_its_numbers() {
-    let folder = tempfile::tempdir().unwrap();
-    let movie = small(folder.path());
-    let out = folder.path().join("out");
-    let ran = run(image(&movie, &out)
-        .arg("--truth")
-        .arg(movie.parent().unwrap()))
-    .succeeds();
-    assert!(
-        ran.stderr.lines().last().unwrap().contains("report.html"),
-        "{}",
-        ran.stderr
-    );
-    let report = Report::of(&out);
-    report.is_whole_and_closed();
-    let manifest = manifest(&out);
-    assert_eq!(report.json("manifest"), manifest);
-    let cells = report.json("cells");
-    let cells = cells.as_array().unwrap();
-    assert_eq!(cells.len() as u64, manifest["n_cells"].as_u64().unwrap());
-    assert!(report.json("truth")[0]["f1_all"].as_f64() > Some(0.3));
-    let table = std::fs::read_to_string(out.join("cells.csv")).unwrap();
-    let dff = array_of_npz(&out.join("traces.npz"), "dff.npy");
-    let n_frames = dff.len() / cells.len();
-    let about = report.json("traces-about");
-    assert_eq!(about["whole"], true);
-    for (id, (cell, line)) in cells.iter().zip(table.lines().skip(1)).enumerate() {
-        let fields: Vec<&str> = line.split(',').collect();
-        let pixels: u64 = cell["runs"]
-            .as_array()
-            .unwrap()
-            .chunks(3)
-            .map(|run| run[2].as_u64().unwrap())
-            .sum();
-        assert_eq!(fields[4], pixels.to_string(), "pixels of cell {id}");
-        assert_eq!(cell["area_px"], pixels);
-        // The extremes of a short movie's bins are its values, to 8 bits.
-        let row = &dff[id * n_frames..(id + 1) * n_frames];
-        let bound = |k: usize| cell["dff_range"][k].as_f64().unwrap();
-        let step = (bound(1) - bound(0)) / 255.0;
-        let high = report.packed("traces", id, "dff_high");
-        assert_eq!(high.len(), n_frames);
-        for (shown, value) in high.iter().zip(row) {
-            // Half a step of the 8 bits.
-            assert!(
-                (bound(0) + shown * step - value).abs() <= 0.5001 * step,
-                "cell {id}"
-            );
-        }
-    }
-    let planes = report.json("planes");
-    for name in ["mean", "max", "correlation"] {
-        let uri = planes[0]["images"][name].as_str().unwrap();
-        let png = uri
-            .strip_prefix("data:image/png;base64,")
-            .unwrap()
-            .trim_end_matches('=');
-        assert!(decoded(&png[..png.len() / 4 * 4]).starts_with(b"\x89PNG"));
-    }
-}
-
-#[test]
-fn a_truth_of_another_movie_costs_the_scores_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let movie = small(folder.path());
-    let other = folder.path().join("other");
-    run(somata().args(["simulate", "movie"]).arg(&other).args([
-        "--kind", "small", "--size", "64", "--frames", "60", "--cells", "4", "--seed", "2",
-    ]))
-    .succeeds();
-    let out = folder.path().join("out");
-    let ran = run(image(&movie, &out).arg("--truth").arg(&other)).succeeds();
-    assert!(
-        ran.stderr
-            .contains("warning: the result could not be scored"),
-        "{}",
-        ran.stderr
-    );
-    let warnings = manifest(&out)["warnings"].to_string();
-    assert!(warnings.contains("could not be scored"), "{warnings}");
-    let report = Report::of(&out);
-    report.is_whole_and_closed();
-    assert!(!report.html.contains("id=\"data-truth\""));
-}
-
-/// Values of an array in an archive.
-#[track_caller]
-fn array_of_npz(path: &Path, name: &str) -> Vec<f64> {
-    let members = read_zip(path, 1 << 26).unwrap();
-    let member = members.into_iter().find(|member| member.name == name);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), member.expect("the array").bytes).unwrap();
-    read_npy_as_f64(file.path()).unwrap().data
-}
-
-#[test]
 fn contacts_of_another_shape_are_drawn_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let recording = tetrode(folder.path());
@@ -421,35 +361,6 @@ fn two_sortings_have_a_page_side_by_side() {
         report.json("first")["positions"].as_array().unwrap().len(),
         8
     );
-}
-
-#[test]
-fn two_movies_have_a_page_side_by_side() {
-    let folder = tempfile::tempdir().unwrap();
-    let movie = small(folder.path());
-    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
-    run(&mut image(&movie, &first)).succeeds();
-    run(&mut image(&movie, &second)).succeeds();
-    let page = folder.path().join("both.html");
-    run(somata()
-        .arg("compare")
-        .arg(&first)
-        .arg(&second)
-        .arg("--report")
-        .arg(&page))
-    .succeeds();
-    let report = Report {
-        html: std::fs::read_to_string(&page).unwrap(),
-    };
-    report.is_whole_and_closed();
-    let n = manifest(&first)["n_cells"].as_u64().unwrap() as usize;
-    let pairs = report.json("pairs");
-    assert_eq!(pairs.as_array().unwrap().len(), n, "the same result twice");
-    for pair in pairs.as_array().unwrap() {
-        assert_eq!(pair["first"], pair["second"]);
-        assert_eq!(pair["iou"], 1.0);
-        assert!(pair["trace_r"].as_f64() > Some(0.999_999), "{pair}");
-    }
 }
 
 #[test]

@@ -25,7 +25,6 @@ use super::trace_tables::trace_name;
 use super::traces::TraceKind;
 use crate::error::IoError;
 use crate::matlab::{MatValue, MatWriter, matlab_name};
-use crate::npy::read_npy_as_f64;
 use crate::sorting_output::sorting_mat::table_struct;
 
 /// Writes the traces and cells of all planes. The file appears whole or not at all.
@@ -74,7 +73,7 @@ pub fn write_imaging_mat(path: &Path, result: &ImagingResult) -> Result<(), IoEr
 /// Writes `Fall.mat` of a plane. The file appears whole or not at all.
 ///
 /// # Errors
-/// As [`write_imaging_mat`], and when `redcell.npy` is there and cannot be read.
+/// As [`write_imaging_mat`].
 pub fn write_fall_mat(path: &Path, plane: &PlaneFolder) -> Result<(), IoError> {
     let mut writer = MatWriter::create(path)?;
     for (name, kind) in [
@@ -96,14 +95,8 @@ pub fn write_fall_mat(path: &Path, plane: &PlaneFolder) -> Result<(), IoError> {
     if let Some(is_cell) = &plane.is_cell {
         writer.write("iscell", &pairs(is_cell.as_flattened()))?;
     }
-    let red = plane.folder.join("redcell.npy");
-    if red.is_file() {
-        let array = read_npy_as_f64(&red)?;
-        if array.shape != [n_cells, 2] {
-            let what = format!("its shape {:?} is not of {n_cells} cells", array.shape);
-            return Err(IoError::malformed(&red, "shape", what));
-        }
-        writer.write("redcell", &pairs(&array.data))?;
+    if let Some(red_cells) = &plane.red_cells {
+        writer.write("redcell", &pairs(red_cells.as_flattened()))?;
     }
     // What is shared in a pickle is written out as often as it is used, which must have an end.
     let n_bytes =

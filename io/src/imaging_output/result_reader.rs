@@ -74,6 +74,8 @@ pub struct PlaneFolder {
     pub cells: Vec<CellPixels>,
     /// Whether each is called a cell (1 or 0), and the probability of it; where it is told.
     pub is_cell: Option<Vec<[f64; 2]>>,
+    /// Whether each cell is labelled in the second channel (1 or 0), and how probably, where there is one.
+    pub red_cells: Option<Vec<[f64; 2]>>,
     /// The traces of Suite2p's files: `F`, `Fneu`, `spks`, and `F_corrected` where it is there.
     pub traces: TraceFiles,
     /// `stat.npy`.
@@ -302,11 +304,12 @@ fn read_plane(folder: &Path, plane: usize) -> Result<PlaneFolder, IoError> {
         })?;
         cells.push(pixels);
     }
-    let is_cell = if at("iscell.npy").is_file() {
-        Some(is_cell(&at("iscell.npy"), cells.len())?)
-    } else {
-        None
+    let labels = |name: &str| {
+        let path = at(name);
+        let found = path.is_file().then(|| labels(&path, cells.len()));
+        found.transpose()
     };
+    let (is_cell, red_cells) = (labels("iscell.npy")?, labels("redcell.npy")?);
     let mut kinds = Vec::new();
     for (name, kind) in PLANE_TRACES {
         if at(name).is_file() || name == "F.npy" {
@@ -324,6 +327,7 @@ fn read_plane(folder: &Path, plane: usize) -> Result<PlaneFolder, IoError> {
         mean_image: None,
         cells,
         is_cell,
+        red_cells,
         traces,
         stat,
         settings,
@@ -406,8 +410,8 @@ fn cell_pixels(object: PyValue) -> Option<CellPixels> {
     })
 }
 
-/// `iscell.npy`, of one or two columns.
-fn is_cell(path: &Path, n_cells: usize) -> Result<Vec<[f64; 2]>, IoError> {
+/// `iscell.npy` or `redcell.npy`, of one or two columns.
+fn labels(path: &Path, n_cells: usize) -> Result<Vec<[f64; 2]>, IoError> {
     let array = read_npy_as_f64(path)?;
     let n_columns = array.data.len().checked_div(n_cells).unwrap_or(2);
     if !(1..=2).contains(&n_columns) || n_columns * n_cells != array.data.len() {

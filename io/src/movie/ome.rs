@@ -11,89 +11,12 @@ use std::path::Path;
 use super::metadata::{Metadata, PageFacts, count, positive, small_count, taken_as_time};
 use super::order::{Axis, FrameOrder};
 use crate::error::IoError;
+use crate::xml::Tags;
 
 /// Whether this is OME-XML.
 pub(crate) fn is_ome(description: &str) -> bool {
     let start = description.trim_start();
     start.starts_with('<') && Tags(description).any(|tag| tag.name == "OME")
-}
-
-/// One start tag: its name without the namespace, and its attributes as written.
-#[derive(Copy, Clone, Debug)]
-struct Tag<'a> {
-    name: &'a str,
-    attributes: &'a str,
-}
-
-impl<'a> Tag<'a> {
-    /// The value of an attribute.
-    fn get(&self, wanted: &str) -> Option<&'a str> {
-        let mut rest = self.attributes;
-        while let Some((name, after)) = rest.split_once('=') {
-            let after = after.trim_start();
-            let quote = after
-                .chars()
-                .next()
-                .filter(|quote| matches!(quote, '"' | '\''))?;
-            let (value, after) = after[1..].split_once(quote)?;
-            if name.trim() == wanted {
-                return Some(value);
-            }
-            rest = after;
-        }
-        None
-    }
-
-    /// The value of an attribute as a count.
-    fn count(&self, wanted: &str) -> Option<u64> {
-        self.get(wanted)?.trim().parse().ok()
-    }
-}
-
-/// The start tags of a document, in order.
-struct Tags<'a>(&'a str);
-
-impl<'a> Iterator for Tags<'a> {
-    type Item = Tag<'a>;
-
-    fn next(&mut self) -> Option<Tag<'a>> {
-        loop {
-            let (_, rest) = self.0.split_once('<')?;
-            let skipped_to = [("!--", "-->"), ("![CDATA[", "]]>"), ("?", "?>")]
-                .into_iter()
-                .find(|(start, _)| rest.starts_with(start))
-                .map(|(_, end)| end);
-            if let Some(end) = skipped_to {
-                self.0 = rest.split_once(end)?.1;
-                continue;
-            }
-            // A `>` may stand in a quoted value.
-            let mut quote = None;
-            let end = rest.bytes().position(|byte| match quote {
-                Some(open) => {
-                    if byte == open {
-                        quote = None;
-                    }
-                    false
-                }
-                None => {
-                    if matches!(byte, b'"' | b'\'') {
-                        quote = Some(byte);
-                    }
-                    byte == b'>'
-                }
-            })?;
-            let tag = rest[..end].trim_end_matches('/');
-            self.0 = &rest[end..];
-            if tag.starts_with(['/', '!']) {
-                continue;
-            }
-            let name_end = tag.find(char::is_whitespace).unwrap_or(tag.len());
-            let (name, attributes) = tag.split_at(name_end);
-            let name = name.rsplit_once(':').map_or(name, |(_, name)| name);
-            return Some(Tag { name, attributes });
-        }
-    }
 }
 
 /// Reads the description of the movie whose first file is `path`.

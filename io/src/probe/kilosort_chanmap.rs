@@ -6,14 +6,14 @@
 
 use std::path::Path;
 
-use super::{Contact, Probe};
+use super::{Contact, Probe, UnwiredContact};
 use crate::error::{IoError, name_of};
 use crate::matlab_reader::{self, MatArray};
 
 /// Reads a channel map; channels that are not connected get no contact.
 ///
 /// # Errors
-/// When the file is no MATLAB file of version 5, or a variable is missing or makes no sense.
+/// When the file is no MATLAB file of version 5 or 7.3, or a variable is missing or makes no sense.
 pub fn read(path: &Path) -> Result<Probe, IoError> {
     let arrays = matlab_reader::read(path)?;
     let find = |name: &str| arrays.iter().find(|array| array.name == name);
@@ -41,8 +41,14 @@ pub fn read(path: &Path) -> Result<Probe, IoError> {
     }
     let shanks = shanks(groups, n_contacts);
     let mut contacts = Vec::new();
+    let mut unwired = Vec::new();
     for index in 0..n_contacts {
         if connected.is_some_and(|connected| connected.values[index] == 0.0) {
+            unwired.push(UnwiredContact {
+                x_um: x_um.values[index],
+                y_um: y_um.values[index],
+                shank: shanks[index],
+            });
             continue;
         }
         let row = rows.values[index] - first_row;
@@ -67,7 +73,8 @@ pub fn read(path: &Path) -> Result<Probe, IoError> {
     let name = find("name")
         .and_then(|name| name.text.clone())
         .filter(|name| !name.is_empty());
-    Ok(Probe::new(contacts, name.unwrap_or_else(|| name_of(path))))
+    let name = name.unwrap_or_else(|| name_of(path));
+    Ok(Probe::new(contacts, name).with_unwired(unwired))
 }
 
 /// Shanks from 0, in the order of the groups' numbers; one for all where there are no groups, or they are not numbers.

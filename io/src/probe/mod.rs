@@ -1,6 +1,6 @@
 //! Where the contacts of a probe are, and which channel each is wired to.
 //!
-//! Only contacts with a channel are kept. Positions are in the plane of the probe: `x` across the shanks, `y` along them towards
+//! Contacts have a channel each; of those without one only the place is kept. Positions are in the plane of the probe: `x` across the shanks, `y` along them towards
 //! the base, in µm, in one frame for all shanks.
 
 pub mod kilosort_chanmap;
@@ -29,20 +29,58 @@ pub struct Contact {
     pub channel: usize,
 }
 
+/// Where a contact is that no delivered channel is wired to.
+#[derive(Copy, Clone, PartialEq, Debug)]
+pub struct UnwiredContact {
+    /// Position across the probe in µm.
+    pub x_um: f64,
+    /// Position along the probe in µm.
+    pub y_um: f64,
+    /// Shank, from 0.
+    pub shank: usize,
+}
+
+impl From<&Contact> for UnwiredContact {
+    fn from(contact: &Contact) -> Self {
+        UnwiredContact {
+            x_um: contact.x_um,
+            y_um: contact.y_um,
+            shank: contact.shank,
+        }
+    }
+}
+
 /// The contacts of one or more shanks.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub struct Probe {
     /// Sorted by channel.
     pub contacts: Vec<Contact>,
     /// Model or file name; may be empty.
     pub name: String,
+    /// Channels that the file marks as not to be used (a reference, or switched off) and that are delivered all the same.
+    pub unused_channels: Vec<usize>,
+    /// Contacts without a channel, as far as the file lists them. For drawings only.
+    pub unwired: Vec<UnwiredContact>,
 }
 
 impl Probe {
     /// A probe from contacts in any order.
     pub fn new(mut contacts: Vec<Contact>, name: String) -> Probe {
         contacts.sort_by_key(|contact| contact.channel);
-        Probe { contacts, name }
+        Probe {
+            contacts,
+            name,
+            ..Probe::default()
+        }
+    }
+
+    /// The same probe with contacts that have no channel; those without a finite position are left out.
+    #[must_use]
+    pub fn with_unwired(mut self, unwired: Vec<UnwiredContact>) -> Probe {
+        self.unwired = unwired;
+        self.unwired
+            .retain(|contact| contact.x_um.is_finite() && contact.y_um.is_finite());
+        self
     }
 
     /// Checks that each of `n_channels` channels has one contact, and that no two contacts are at one place. `path` is for messages.

@@ -1,6 +1,6 @@
 //! Probes as JSON of probeinterface, reading and writing.
 //!
-//! `probes` is a list. `device_channel_indices` wires contacts to channels (−1: not connected, left out here). Several probes
+//! `probes` is a list. `device_channel_indices` wires contacts to channels (−1: not connected, only drawn). Several probes
 //! become shanks of one; when two of them overlap in place (each was drawn in its own frame) the later one is moved to the right so that
 //! contacts of different probes are never neighbours. Source: probeinterface's documentation of its format, version 0.2 to 0.4.
 
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Contact, Probe};
+use super::{Contact, Probe, UnwiredContact};
 use crate::atomic;
 use crate::error::{IoError, name_of};
 use crate::recording::flat::read_json;
@@ -37,21 +37,27 @@ pub fn parse(path: &Path, json: &Value) -> Result<Probe, IoError> {
     let probes = probes
         .ok_or_else(|| IoError::bad_value(path, "probes", &json["probes"], "a list of probes"))?;
     let mut contacts: Vec<Contact> = Vec::new();
+    let mut unwired: Vec<UnwiredContact> = Vec::new();
     let mut n_shanks = 0;
     let mut room = Room::empty();
     for (index, one) in probes.iter().enumerate() {
-        let mut added = parse_one(path, one, &format!("probes[{index}]"))?;
+        let (mut added, mut unwired_here) = parse_one(path, one, &format!("probes[{index}]"))?;
         let n_shanks_here = added
             .iter()
             .map(|contact| contact.shank + 1)
             .max()
             .unwrap_or(0);
-        room.place(&mut added);
+        let moved_um = room.place(&mut added);
         added
             .iter_mut()
             .for_each(|contact| contact.shank += n_shanks);
+        for contact in &mut unwired_here {
+            contact.x_um += moved_um;
+            contact.shank += n_shanks;
+        }
         n_shanks += n_shanks_here;
         contacts.extend(added);
+        unwired.extend(unwired_here);
     }
     let model = probes[0]
         .pointer("/annotations/model_name")
@@ -59,11 +65,15 @@ pub fn parse(path: &Path, json: &Value) -> Result<Probe, IoError> {
     let name = model
         .and_then(Value::as_str)
         .map_or_else(|| name_of(path), str::to_owned);
-    Ok(Probe::new(contacts, name))
+    Ok(Probe::new(contacts, name).with_unwired(unwired))
 }
 
-/// The connected contacts of one probe.
-fn parse_one(path: &Path, one: &Value, place: &str) -> Result<Vec<Contact>, IoError> {
+/// The connected contacts of one probe, and the others.
+fn parse_one(
+    path: &Path,
+    one: &Value,
+    place: &str,
+) -> Result<(Vec<Contact>, Vec<UnwiredContact>), IoError> {
     let key_of = |key: &str| format!("{place}.{key}");
     let list = |key: &str| -> Result<Option<&Vec<Value>>, IoError> {
         match one.get(key) {
@@ -110,6 +120,7 @@ fn parse_one(path: &Path, one: &Value, place: &str) -> Result<Vec<Contact>, IoEr
     };
     let shanks = shank_numbers(shank_ids);
     let mut contacts = Vec::new();
+    let mut unwired = Vec::new();
     let mut depth_um = None;
     for (index, position) in positions.iter().enumerate() {
         let key = format!("{place}.device_channel_indices[{index}]");
@@ -120,7 +131,15 @@ fn parse_one(path: &Path, one: &Value, place: &str) -> Result<Vec<Contact>, IoEr
                 .map(|n| n as i64)
         });
         let channel = match wired {
-            Some(-1) => continue,
+            Some(-1) => {
+                // What is wrong with its position does not matter.
+                let axis = |axis: usize| Some(position.get(axis)?.as_f64()? * to_um);
+                if let (Some(x_um), Some(y_um)) = (axis(0), axis(1)) {
+                    let shank = shanks.as_ref().map_or(0, |shanks| shanks[index]);
+                    unwired.push(UnwiredContact { x_um, y_um, shank });
+                }
+                continue;
+            }
             Some(channel) if channel >= 0 => channel as usize,
             _ => {
                 return Err(IoError::bad_value(
@@ -163,7 +182,7 @@ fn parse_one(path: &Path, one: &Value, place: &str) -> Result<Vec<Contact>, IoEr
             channel,
         });
     }
-    Ok(contacts)
+    Ok((contacts, unwired))
 }
 
 /// Shank names as numbers from 0, in the order of the names (as numbers where all are).
@@ -210,17 +229,20 @@ impl Room {
         }
     }
 
-    /// Adds contacts, which are moved to the right when their room overlaps with this one.
-    pub fn place(&mut self, added: &mut [Contact]) {
+    /// Adds contacts, which are moved to the right when their room overlaps with this one; says by how many µm.
+    pub fn place(&mut self, added: &mut [Contact]) -> f64 {
         let mut room = Room::empty();
         room.add(added);
         let ([px0, px1, py0, py1], [ax0, ax1, ay0, ay1]) = (self.0, room.0);
+        let mut moved_um = 0.0;
         if ax0 <= px1 && px0 <= ax1 && ay0 <= py1 && py0 <= ay1 {
+            moved_um = px1 - ax0 + GAP_UM;
             added
                 .iter_mut()
-                .for_each(|contact| contact.x_um += px1 - ax0 + GAP_UM);
+                .for_each(|contact| contact.x_um += moved_um);
         }
         self.add(added);
+        moved_um
     }
 }
 

@@ -107,6 +107,7 @@ impl UtahMap {
         Probe {
             contacts,
             name: self.name.clone(),
+            ..Probe::default()
         }
     }
 }

@@ -9,7 +9,7 @@ use super::frames::StoredFormat;
 use super::joined::{Part, open_joined};
 use super::{OpenOptions, RecordingDescription, RecordingReader, Segment};
 use crate::error::IoError;
-use crate::probe::{self, Contact, Probe};
+use crate::probe::{self, Contact, Probe, UnwiredContact};
 
 /// Bytes of whole frames that one call keeps at most, when it drops channels.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -241,14 +241,22 @@ pub fn channel_rows(
 
 /// The contacts of some rows, wired to their places among these.
 fn probe_of_rows(probe: &Probe, rows: &[usize]) -> Probe {
+    let place = |channel: &usize| rows.binary_search(channel).ok();
     let contacts = probe.contacts.iter().filter_map(|contact| {
-        let channel = rows.binary_search(&contact.channel).ok()?;
         Some(Contact {
-            channel,
+            channel: place(&contact.channel)?,
             ..contact.clone()
         })
     });
-    Probe::new(contacts.collect(), probe.name.clone())
+    let left_out = probe
+        .contacts
+        .iter()
+        .filter(|contact| place(&contact.channel).is_none())
+        .map(UnwiredContact::from);
+    let mut part = Probe::new(contacts.collect(), probe.name.clone());
+    part.unwired = probe.unwired.iter().copied().chain(left_out).collect();
+    part.unused_channels = probe.unused_channels.iter().filter_map(place).collect();
+    part
 }
 
 /// The description of the part.

@@ -244,7 +244,7 @@ fn probe_from_locations(
     Ok(Some((
         Probe {
             contacts,
-            name: String::new(),
+            ..Probe::default()
         },
         path,
     )))

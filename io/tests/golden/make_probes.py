@@ -1,12 +1,13 @@
 """Probes in the formats of other programs, and where their readers place the contacts -> probes/
 
-pip install probeinterface==0.4.2 scipy==1.17.1 numpy; run in this folder: python make_probes.py
+pip install probeinterface==0.4.2 scipy==1.17.1 h5py==3.16.0 numpy; run in this folder: python make_probes.py
 probes/expected.json has, per file, one [channel, x, y, shank] a contact in the order of the channels. Channel maps of Kilosort are
 saved by scipy, as most pipelines do, and read back by it; .prb files are written and read by probeinterface; .imro files are tables
 of the meta files in spikeglx_meta/, read by probeinterface (whose x counts from another edge of the shank).
 """
 import json, pathlib, re, shutil
 import numpy as np
+import h5py
 import probeinterface
 import scipy.io
 
@@ -38,7 +39,55 @@ for name, (variables, options) in variants.items():
     groups = flat("kcoords") - 1 if "kcoords" in back else np.zeros(10)
     contacts = [[int(row - 1), x, y, int(g)] for row, x, y, g, c in zip(flat("chanMap"), flat("xcoords"), flat("ycoords"), groups, flat("connected")) if c]
     expected[name] = sorted(contacts)
-(folder / "version73.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Nov  2 2026 HDF5 schema 1.00 .".ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(64))
+
+# Version 7.3, laid out as MATLAB does: a user block of text, axes in the other order, classes as attributes, small arrays plain and larger
+# ones in deflated chunks, logical values as uint8, text as uint16, cells as references.
+def save_73(path, variables, chunked):
+    with h5py.File(path, "w", userblock_size=512, libver=("earliest", "v108")) as file:
+        def save(group, key, value):
+            if isinstance(value, dict):
+                inner = group.create_group(key)
+                inner.attrs["MATLAB_class"] = np.bytes_("struct")
+                for name, one in value.items():
+                    save(inner, name, one if isinstance(one, str) else np.array([[one]]))
+                return
+            if isinstance(value, str):
+                kind, data = "char", np.frombuffer(value.encode("utf-16-le"), "uint16")[None]
+            elif value.dtype == bool:
+                kind, data = "logical", value.astype("uint8")
+            elif value.dtype == object:
+                refs = file.require_group("#refs#")
+                data = np.empty(value.shape, h5py.ref_dtype)
+                for index, one in np.ndenumerate(value):
+                    name = chr(ord("a") + len(refs))
+                    save(refs, name, np.array([[float(one)]]))
+                    data[index] = refs[name].ref
+                kind = "cell"
+            else:
+                kind, data = {"float64": "double", "float32": "single"}.get(value.dtype.name, value.dtype.name), value
+            if not data.size:
+                dataset = group.create_dataset(key, data=np.array(data.shape, "uint64"))
+                dataset.attrs["MATLAB_empty"] = np.uint8(1)
+            else:
+                options = dict(chunks=(1, min(64, data.size)) if data.shape[1] == 1 else data.T.shape, compression=3) if chunked and key in ("xcoords", "connected") else {}
+                dataset = group.create_dataset(key, data=data.T, dtype=data.dtype, **options)
+            dataset.attrs["MATLAB_class"] = np.bytes_(kind)
+            if kind in ("char", "logical"):
+                dataset.attrs["MATLAB_int_decode"] = np.int32(2 if kind == "char" else 1)
+        for key, value in variables.items():
+            save(file, key, value)
+    with open(path, "r+b") as file:
+        text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Nov  2 12:00:00 2026 HDF5 schema 1.00 ."
+        file.write(text.ljust(116, b" ") + bytes(8) + b"\0\2IM")
+
+for name, chunked in [("version73.mat", False), ("version73_deflated.mat", True)]:
+    variables = dict(chanmap, empty=np.zeros((0, 0)))
+    save_73(folder / name, variables, chunked)
+    with h5py.File(folder / name) as file:
+        flat = lambda key: file[key][()].ravel().astype(float)
+        contacts = [[int(row - 1), x, y, int(g - 1)] for row, x, y, g, c in zip(flat("chanMap"), flat("xcoords"), flat("ycoords"), flat("kcoords"), flat("connected")) if c]
+    expected[name] = sorted(contacts)
+    assert expected[name] == expected["chanMap.mat"]
 
 # klusta: written by probeinterface, and as people write them.
 group = probeinterface.ProbeGroup()

@@ -199,6 +199,12 @@ with checked("both.nwb") as io:
         same(p["skew"][:], k * n + np.arange(n) + 0.5)
         assert list(p["found_by"][:]) == [["network", "activity"][c % 2] for c in range(k * n, (k + 1) * n)]
         same(p["table_image_mask"][:], np.arange(k * n, (k + 1) * n), "i8")
+        if k == 1:  # the plane with a second channel
+            same(nwb.processing["ophys"]["SummaryImages"]["mean_channel2Plane1"].data[:], seeded(2).T, "f4")
+            same(p["redcell"][:], np.arange(n) % 2 == 0)
+            same(p["redcell_probability"][:], np.arange(n) / 10)
+        else:
+            assert "redcell" not in p.colnames and "mean_channel2Plane0" not in nwb.processing["ophys"]["SummaryImages"].images
     assert len(nwb.devices) == 2 and len(nwb.imaging_planes) == 2
 
 source = pathlib.Path(expected["suite2p_folder"]) / "plane0"
@@ -211,6 +217,9 @@ with checked("foreign.nwb") as io:
     p = plane(nwb, "", 0, stat, traces, ops["fs"], 0.0, None, images)  # it has `yoff` and no `xoff`
     same(p["is_cell"][:], iscell[:, 0])
     same(p["probability"][:], iscell[:, 1])
+    red = load("redcell")
+    same(p["redcell"][:], red[:, 0])
+    same(p["redcell_probability"][:], red[:, 1])
 with checked("empty.nwb", has_rows=False) as io:
     ophys = io.read().processing["ophys"]
     assert len(ophys["ImageSegmentation"]["PlaneSegmentation"]) == 0 and "Fluorescence" not in ophys.data_interfaces

@@ -10,6 +10,7 @@ mod noise;
 mod nwb;
 mod open_ephys;
 mod open_ephys_legacy;
+mod open_ephys_settings;
 mod phy;
 mod probes;
 mod selection;

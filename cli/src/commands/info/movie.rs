@@ -1,21 +1,26 @@
 //! What a movie or an image holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use somata_io::{movie::MovieReader, still_image::read_image};
 
 use crate::{
     again::path_text,
-    commands::{print, print_json},
+    commands::{info::next_command, print, print_json},
     exit::Outcome,
 };
 
-/// Prints what is known of the movie at `path`.
+/// Prints what is known of the movie, given as `paths` and `options`, and what would process it.
 ///
 /// # Errors
 /// When it cannot be printed.
-pub fn tell(reader: &dyn MovieReader, path: &Path, as_json: bool) -> Outcome {
+pub fn tell(
+    reader: &dyn MovieReader,
+    paths: &[PathBuf],
+    options: &[String],
+    as_json: bool,
+) -> Outcome {
     let d = reader.description();
     let seconds = d.frame_rate_hz.map(|rate| d.n_frames as f64 / rate);
     if as_json {
@@ -73,16 +78,15 @@ pub fn tell(reader: &dyn MovieReader, path: &Path, as_json: bool) -> Outcome {
     for warning in &d.warnings {
         text.push_str(&format!("warning    {warning}\n"));
     }
+    let mut options = options.to_vec();
     let command = if d.n_frames > 1 { "image" } else { "segment" };
-    let rate = if d.frame_rate_hz.is_none() && d.n_frames > 1 {
-        " --frame-rate HZ"
-    } else {
-        ""
-    };
-    text.push_str(&format!(
-        "next       somata {command} {} --out OUT{rate}\n",
-        path.display()
-    ));
+    if d.n_frames == 1 {
+        // `somata segment` takes images as they are.
+        options.clear();
+    } else if d.frame_rate_hz.is_none() {
+        options.extend(["--frame-rate".to_owned(), "HZ".to_owned()]);
+    }
+    text.push_str(&next_command(command, paths, &options));
     print(&text);
     Ok(())
 }
@@ -120,10 +124,7 @@ pub fn tell_image(path: &Path, as_json: bool) -> Outcome {
     for warning in &image.warnings {
         text.push_str(&format!("warning    {warning}\n"));
     }
-    text.push_str(&format!(
-        "next       somata segment {} --out OUT\n",
-        path.display()
-    ));
+    text.push_str(&next_command("segment", &[path.to_owned()], &[]));
     print(&text);
     Ok(())
 }

@@ -1,19 +1,29 @@
 //! What a recording holds.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 use somata_io::recording::selection::Selected;
 
+use super::drawing::{Style, draw};
 use crate::{
     again::path_text,
-    commands::{print, print_json},
+    commands::{info::next_command, print, print_json, sort::InputArguments},
     exit::Outcome,
+    messages::size_text,
+    sorting_output::{estimate_disk, estimate_memory},
 };
 
-/// Prints what is known of a recording.
+/// Prints what is known of a recording, given as `paths` and `input`, and how it would be sorted.
 ///
 /// # Errors
 /// When it cannot be printed.
-pub fn tell(selected: &Selected, as_json: bool) -> Outcome {
+pub fn tell(
+    selected: &Selected,
+    paths: &[PathBuf],
+    input: &InputArguments,
+    as_json: bool,
+) -> Outcome {
     let d = selected.reader.description();
     let probe = d.probe.as_ref();
     let extent = |pick: fn(&somata_io::probe::Contact) -> f64| {
@@ -45,6 +55,10 @@ pub fn tell(selected: &Selected, as_json: bool) -> Outcome {
             })).collect::<Vec<_>>(),
             "probe": probe.map(|probe| json!({
                 "name": probe.name, "n_contacts": probe.contacts.len(), "n_shanks": probe.n_shanks(),
+                "contacts": probe.contacts.iter().map(|c| json!({
+                    "id": c.id, "channel": c.channel, "x_um": c.x_um, "y_um": c.y_um, "shank": c.shank,
+                    "marked_unused": probe.unused_channels.contains(&c.channel),
+                })).collect::<Vec<_>>(),
             })),
             "warnings": d.warnings,
         }));
@@ -93,22 +107,39 @@ pub fn tell(selected: &Selected, as_json: bool) -> Outcome {
                 extent(|contact| contact.y_um),
             );
             text.push_str(&format!(
-                "probe      {}: {} contacts on {} shank(s), {:.0} × {:.0} µm\n",
+                "probe      {}: {} contacts on {}, {:.0} × {:.0} µm\n",
                 if probe.name.is_empty() {
                     "unnamed"
                 } else {
                     &probe.name
                 },
                 probe.contacts.len(),
-                probe.n_shanks(),
+                match probe.n_shanks() {
+                    1 => "1 shank".to_owned(),
+                    n => format!("{n} shanks"),
+                },
                 x1 - x0,
                 y1 - y0
             ));
+            if let Some(drawing) = draw(probe, &selected.rows, Style::of_stdout()) {
+                text.push_str(&drawing);
+            }
         }
     }
     for warning in &d.warnings {
         text.push_str(&format!("warning    {warning}\n"));
     }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    text.push_str(&format!(
+        "needs      to be sorted about {} of memory with {threads} threads, and {} of disk while it runs\n",
+        size_text(estimate_memory(d.n_channels, threads)),
+        size_text(estimate_disk(d.n_channels, d.duration_s())),
+    ));
+    let mut options = input.given();
+    if probe.is_none() {
+        options.extend(["--probe".to_owned(), "FILE".to_owned()]);
+    }
+    text.push_str(&next_command("sort", paths, &options));
     print(&text);
     Ok(())
 }

@@ -25,22 +25,51 @@ function h(tag, attributes, ...children) {
   return element;
 }
 
-const ARRAYS = { u8: Uint8Array, i16: Int16Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array };
+// Rows of packed numbers and pictures come after the script, so that the page is there before all of the file has been read.
 
-/** Packed rows of a block; a row is decoded when it is asked for. */
+/** Blocks of the end of the page that are there, and what waits for others. */
+const there = new Set();
+const awaited = new Map();
+/** Called by the page after each such block. */
+function arrived(id) {
+  there.add(id);
+  for (const use of awaited.get(id) || []) use();
+  awaited.delete(id);
+}
+/** Calls `use` as soon as a block is there. */
+function whenThere(id, use) {
+  if (there.has(id)) use();
+  else awaited.set(id, [...(awaited.get(id) || []), use]);
+}
+const textOf = (id) => byId(`data-${id}`).textContent;
+document.addEventListener('DOMContentLoaded', () => {
+  if (awaited.size) byId('main').prepend(h('ul', { class: 'warnings', 'aria-label': 'warnings' }, h('li', {}, 'The end of this file is missing, so some drawings stay empty. Copy or make the report again.')));
+});
+
+const ARRAYS = { u8: Uint8Array, i16: Int16Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array };
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const binary = atob(base64);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+/** Packed rows of a block; a row is decoded when it is asked for, which has to wait until the block is there. */
 class Rows {
   constructor(id) {
-    const layout = block(`${id}-layout`);
-    this.text = layout ? byId(`data-${id}`).textContent : '';
-    this.layout = layout || { row_bytes: 0, n_rows: 0, fields: {} };
+    this.id = id;
+    this.layout = block(`${id}-layout`) || { row_bytes: 0, n_rows: 0, fields: {} };
     this.kept = new Map();
+  }
+  get isThere() {
+    return there.has(this.id);
   }
   row(k) {
     if (this.kept.has(k)) return this.kept.get(k);
+    this.text = this.text || textOf(this.id);
     const chars = (this.layout.row_bytes / 3) * 4;
-    const binary = atob(this.text.substr(k * chars, chars));
-    const bytes = new Uint8Array(binary.length);
-    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    const bytes = bytesOf(this.text.substr(k * chars, chars));
     const row = {};
     for (const [name, [type, offset, count]] of Object.entries(this.layout.fields)) {
       const size = ARRAYS[type].BYTES_PER_ELEMENT * count;
@@ -50,6 +79,14 @@ class Rows {
     this.kept.set(k, row);
     return row;
   }
+}
+
+/** A picture of the page, which is loaded when it is asked for; `seen` is called when it can be drawn. */
+function pictureOf(id, seen) {
+  const image = new Image();
+  image.onload = seen;
+  whenThere(id, () => { image.src = `data:image/png;base64,${textOf(id)}`; });
+  return image;
 }
 
 // Numbers ------------------------------------------------------------------------------------------------------------
@@ -99,10 +136,15 @@ function extent(values) {
 
 // Colours ------------------------------------------------------------------------------------------------------------
 
-/** A colour of the style sheet. */
+/** A colour of the style sheet; asking for it is slow. */
+const inks = new Map();
 function ink(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!inks.has(name)) inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return inks.get(name);
 }
+/** A colour of the style sheet as red, green, blue. */
+const inkColour = (name) => [1, 3, 5].map((at) => parseInt(ink(name).slice(at, at + 2), 16));
+const rgb = (colour) => `rgb(${colour.join(',')})`;
 const isDark = () => document.documentElement.dataset.theme === 'dark';
 
 // From what is near the paper to what stands out on it, in even steps of lightness, for those who see colours differently as well.
@@ -116,16 +158,28 @@ function rampColour(share, onDark = isDark()) {
   const k = Math.min(ramp.length - 2, Math.floor(at));
   return ramp[k].map((from, c) => Math.round(from + (ramp[k + 1][c] - from) * (at - k)));
 }
-const ramp = (share, onDark) => `rgb(${rampColour(share, onDark).join(',')})`;
+const ramp = (share, onDark) => rgb(rampColour(share, onDark));
 function rampBar(onDark) {
   const stops = [0, .17, .33, .5, .67, .83, 1].map((share) => `${ramp(share, onDark)} ${share * 100}%`);
   return h('span', { class: 'ramp', style: { background: `linear-gradient(90deg, ${stops.join(',')})` } });
 }
-/** A colour of its own for each number; neighbours are far apart. */
-function ownColour(k) {
-  const hue = (k * 137.508 + 205) % 360;
-  return `hsl(${hue.toFixed(0)} ${isDark() ? '68% 66%' : '62% 42%'})`;
+/** Hue in degrees, saturation and lightness from 0 to 1, as red, green, blue. */
+function fromHue(hue, saturation, lightness) {
+  const reach = saturation * Math.min(lightness, 1 - lightness);
+  return [0, 8, 4].map((n) => {
+    const k = (n + hue / 30) % 12;
+    return Math.round(255 * (lightness - reach * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+  });
 }
+/** Colours come again after so many, so that drawings of thousands have few of them to change between. */
+const N_OWN_COLOURS = 89;
+const ownHue = (k) => ((k % N_OWN_COLOURS) * 137.508 + 205) % 360;
+/** A colour of its own for each number, as red, green, blue; neighbours are far apart. */
+function ownRgb(k) {
+  const hue = ownHue(k);
+  return isDark() ? fromHue(hue, .68, .66) : fromHue(hue, .62, .42);
+}
+const ownColour = (k) => rgb(ownRgb(k));
 
 // What is chosen -----------------------------------------------------------------------------------------------------
 
@@ -157,9 +211,10 @@ let wish = null;
 try {
   wish = localStorage.getItem('somata-theme');
 } catch { /* A page from a disk may have no storage. */ }
-function applyTheme(theme) {
+function applyTheme(theme, told = theme) {
   document.documentElement.dataset.theme = theme;
-  tell('theme', theme);
+  inks.clear();
+  tell('theme', told);
 }
 function toggleTheme() {
   wish = isDark() ? 'light' : 'dark';
@@ -170,15 +225,16 @@ function toggleTheme() {
 }
 document.documentElement.dataset.theme = wish || (systemIsDark.matches ? 'dark' : 'light');
 systemIsDark.addEventListener('change', () => wish || applyTheme(systemIsDark.matches ? 'dark' : 'light'));
-// Paper is white.
+// Paper is white, and as narrow as A4 upright: drawings are made again at that width.
 let beforePrint = null;
 window.addEventListener('beforeprint', () => {
   beforePrint = document.documentElement.dataset.theme;
-  document.documentElement.dataset.theme = 'light';
-  tell('theme', 'print');
+  document.documentElement.dataset.printing = '';
+  applyTheme('light', 'print');
   tell('print', true);
 });
 window.addEventListener('afterprint', () => {
+  delete document.documentElement.dataset.printing;
   tell('print', false);
   applyTheme(beforePrint || 'light');
 });

@@ -6,6 +6,7 @@
   const cells = block('cells');
   const truth = block('truth');
   const rows = new Rows('traces');
+  const hasSecond = cells.some((c) => 'second_probability' in c);
   const nSure = cells.filter((c) => c.probability >= .5).length;
 
   main.append(h('div', {}, h('div', { class: 'small' }, 'Two-photon imaging'), h('h1', {}, movie.name)));
@@ -20,6 +21,7 @@
     [number(median(cells.map((c) => c.trace_snr))), 'median SNR', 'of the traces'],
     [planes.map((p) => number(p.response.decay_s, 2)).slice(0, 4).join(', ') + ' s', 'decay', planes[0] && planes[0].response.decay_events ? `from ${number(planes[0].response.decay_events)} events` : 'given or default'],
     [`${number(manifest.frames_per_second, 3)}`, 'frames a second', `${duration(manifest.seconds)} on ${manifest.device}`],
+    hasSecond ? [number(cells.filter((c) => c.second_probability > SECOND_LABELLED).length), 'labelled', 'brighter than their surround in the second channel'] : null,
     truth ? [fixed(truth[0].f1_active, 3), 'F1 of active cells', 'against the truth'] : null,
   ]);
   warningList(main, manifest.warnings);
@@ -39,19 +41,19 @@
       ...(planes.length > 1 ? [column('plane', 'plane')] : []),
       { ...column('probability', 'probability'), show: (c) => (c.probability >= .5 ? fixed(c.probability, 3) : h('span', { class: 'badge fair' }, fixed(c.probability, 3))) },
       column('trace_snr', 'SNR'), column('active_per_min', 'active/min'), column('skew', 'skewness'), column('neuropil_ratio', 'neuropil'),
-      column('neuropil_correlation', 'r neuropil'), column('footprint_snr', 'footprint SNR'), column('area_px', 'area, px'), column('trace_noise', 'noise'), column('decay_s', 'decay, s'),
+      column('neuropil_correlation', 'r neuropil'), ...(hasSecond ? [{ ...column('second_probability', 'second ch.'), show: (c) => (c.second_probability > SECOND_LABELLED ? h('span', { class: 'badge' }, fixed(c.second_probability, 3)) : fixed(c.second_probability, 3)) }] : []), column('footprint_snr', 'footprint SNR'), column('area_px', 'area, px'), column('trace_noise', 'noise'), column('decay_s', 'decay, s'),
       { key: 'found_by', title: 'found by', text: true, value: (c) => c.found_by },
       { ...column('y_px', 'row'), show: (c) => fixed(c.y_px, 1) }, { ...column('x_px', 'column'), show: (c) => fixed(c.x_px, 1) },
     ], cells, {
       id: (c) => c.cell, height: 420, noun: 'cells', chosen: choose, sort: 'trace_snr', descending: true, example: 'filter, for example: probability>0.8',
-      presets: [['all', ''], ['cells', 'probability>=0.5'], ['by activity', 'found_by=activity']],
+      presets: [['all', ''], ['cells', 'probability>=0.5'], ['by activity', 'found_by=activity'], ...(hasSecond ? [['labelled', `second_probability>${SECOND_LABELLED}`]] : [])],
     });
     const spread = section('quality', 'How the cells are', 'Quality', 'How measures are spread over all cells.');
     const many = grid(spread, 'cards');
     for (const [key, label, lines, domain] of [
       ['probability', 'probability of being a cell', [.5], [0, 1]], ['trace_snr', 'SNR of the trace', [], null], ['active_per_min', 'frames with spikes a minute', [], null],
-      ['neuropil_ratio', 'neuropil over cell', [], null], ['neuropil_correlation', 'correlation with neuropil', [], [-1, 1]], ['area_px', 'area, px', [], null],
-    ]) histogramPlot(card(many, label), label, cells.map((c) => c[key]), { lines, domain, bins: 24, x: ' ' });
+      ['neuropil_ratio', 'neuropil over cell', [], null], ['neuropil_correlation', 'correlation with neuropil', [], [-1, 1]], ['area_px', 'area, px', [], null], ...(hasSecond ? [['second_probability', 'second channel', [SECOND_LABELLED], [0, 1]]] : []),
+    ]) histogramPlot(card(many, label), label, cells.map((c) => c[key]), { lines, domain, bins: 24, x: '' });
   }
 
   motionPart();
@@ -71,13 +73,14 @@
       const end = movie.duration_s;
       const box = card(whole, planes.length > 1 ? `Plane ${k}` : null);
       const two = grid(box, 'two');
+      const group = [];
       const curves = (parent, title, list, label, extra = {}) => {
         const place = h('div');
         parent.append(place);
         place.append(h('h3', {}, title));
         const domain = padded(extent(list.flatMap(([pair]) => pair.flat())));
         new Plot(place, {
-          label: title, height: 170, x: { domain: [0, end], label: 'time, s' }, y: { domain: extra.domain || domain, label },
+          label: title, height: 170, zoom: { x: Math.min(end, 20 * motion.bin_s), group }, x: { domain: [0, end], label: 'time, s' }, y: { domain: extra.domain || domain, label },
           under: (plot) => {
             plot.context.fillStyle = ink('poor-soft');
             motion.bad.forEach((bad, bin) => bad && plot.context.fillRect(plot.X(bin * motion.bin_s), plot.area.top, Math.max(1, plot.X(motion.bin_s) - plot.X(0)), plot.area.height));

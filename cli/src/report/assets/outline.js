@@ -1,33 +1,39 @@
 // Outlines of cells, from their pixels.
 
 /** Images are dark in both themes, so colours on them are bright ones. */
-const ownColourOnDark = (k) => `hsl(${((k * 137.508 + 205) % 360).toFixed(0)} 85% 62%)`;
+const ownColourOnDark = (k) => rgb(fromHue(ownHue(k), .85, .62));
 
-/** The edge of pixels given row by row (`y, x, n`): a path along the pixels' borders. */
+/** Adds the edge of pixels given row by row (`y, x, n`) to a path, along the pixels' borders. */
+function addOutline(path, runs) {
+  /** Ends of the runs of the row above the one that is read. */
+  let above = [], own = [], y = runs[0];
+  /** Along a border between two rows, what only one of them has is an edge: it begins or ends at every end of a run of either. */
+  const close = () => {
+    const ends = [...above, ...own].sort((a, b) => a - b);
+    for (let k = 0; k + 1 < ends.length; k += 2) {
+      if (ends[k] === ends[k + 1]) continue;
+      path.moveTo(ends[k], y);
+      path.lineTo(ends[k + 1], y);
+    }
+    [above, own] = [own, []];
+    y++;
+  };
+  for (let k = 0; k < runs.length; k += 3) {
+    const [row, x, n] = [runs[k], runs[k + 1], runs[k + 2]];
+    if (row > y) close();
+    // A row that has none closes the one above it.
+    if (row > y) { close(); y = row; }
+    own.push(x, x + n);
+    path.moveTo(x, row);
+    path.lineTo(x, row + 1);
+    path.moveTo(x + n, row);
+    path.lineTo(x + n, row + 1);
+  }
+  close();
+  close();
+}
 function outlineOf(runs) {
   const path = new Path2D();
-  const rows = new Map();
-  for (let k = 0; k < runs.length; k += 3) {
-    const [y, x, n] = [runs[k], runs[k + 1], runs[k + 2]];
-    if (!rows.has(y)) rows.set(y, []);
-    rows.get(y).push([x, x + n]);
-    path.moveTo(x, y);
-    path.lineTo(x, y + 1);
-    path.moveTo(x + n, y);
-    path.lineTo(x + n, y + 1);
-  }
-  // Along a border between two rows, what only one of them has is an edge.
-  const borders = new Set([...rows.keys()].flatMap((y) => [y, y + 1]));
-  for (const y of borders) {
-    const ends = [...(rows.get(y - 1) || []), ...(rows.get(y) || [])].flat().sort((a, b) => a - b);
-    const has = (list, x) => list.some(([from, to]) => x >= from && x < to);
-    for (let k = 0; k + 1 < ends.length; k++) {
-      if (ends[k] === ends[k + 1]) continue;
-      if (has(rows.get(y - 1) || [], ends[k]) !== has(rows.get(y) || [], ends[k])) {
-        path.moveTo(ends[k], y);
-        path.lineTo(ends[k + 1], y);
-      }
-    }
-  }
+  addOutline(path, runs);
   return path;
 }

@@ -55,16 +55,15 @@ function warningList(parent, warnings) {
   if (warnings && warnings.length) parent.append(h('ul', { class: 'warnings', 'aria-label': 'warnings' }, warnings.map((text) => h('li', {}, text))));
 }
 
-/** Buttons of which one is pressed; `choices` is `[[value, name], …]`. */
+/** Buttons of which one is pressed; `choices` is `[[value, name], …]`. Its `press(value)` shows another as pressed. */
 function switchOf(choices, value, label, change) {
   const buttons = choices.map(([own, name]) => h('button', {
     type: 'button', 'aria-pressed': own === value ? 'true' : 'false', 'data-value': own,
-    onclick: (event) => {
-      buttons.forEach((button) => button.setAttribute('aria-pressed', button === event.currentTarget ? 'true' : 'false'));
-      change(own);
-    },
+    onclick: () => { element.press(own); change(own); },
   }, name));
-  return h('span', { class: 'switch', role: 'group', 'aria-label': label }, buttons);
+  const element = h('span', { class: 'switch', role: 'group', 'aria-label': label }, buttons);
+  element.press = (wanted) => buttons.forEach((button) => button.setAttribute('aria-pressed', button.dataset.value === String(wanted) ? 'true' : 'false'));
+  return element;
 }
 function checkOf(name, value, change) {
   return h('label', {}, h('input', { type: 'checkbox', checked: value, onchange: (event) => change(event.currentTarget.checked) }), name);
@@ -99,7 +98,8 @@ function rangeText([least, most]) {
 function histogram(values, n = 30, domain = null) {
   const finite = values.filter((v) => v !== null && v !== undefined && Number.isFinite(v));
   let [low, high] = domain || extent(finite);
-  if (!(high > low)) [low, high] = [low - .5, low + .5];
+  // All the same: what cannot be negative begins at 0.
+  if (!(high > low)) [low, high] = low === 0 ? [0, 1] : low > 0 ? [low / 2, low * 1.5] : [low * 1.5, low / 2];
   const edges = Array.from({ length: n + 1 }, (_, k) => low + ((high - low) * k) / n);
   const counts = new Array(n).fill(0);
   for (const value of finite) counts[clamp(Math.floor(((value - low) / (high - low)) * n), 0, n - 1)]++;
@@ -109,7 +109,7 @@ function histogramPlot(parent, label, values, options = {}) {
   const { edges, counts } = histogram(values, options.bins, options.domain);
   return new Plot(parent, {
     height: options.height || 150, label,
-    x: { domain: [edges[0], edges[edges.length - 1]], label: options.x || label },
+    x: { domain: [edges[0], edges[edges.length - 1]], label: options.x ?? label },
     y: { domain: [0, Math.max(1, ...counts) * 1.06] },
     draw: (plot) => {
       plot.bars(edges, counts, ink('bar'));
@@ -165,6 +165,12 @@ function provenance(manifest) {
 
 /** Chooses what the address names, else `fallback`. */
 function chooseFirst(exists, fallback) {
-  const wanted = /^#(\d+)$/.exec(location.hash);
-  choose(wanted && exists(Number(wanted[1])) ? Number(wanted[1]) : fallback);
+  const named = () => {
+    const wanted = /^#(\d+)$/.exec(location.hash);
+    return wanted && exists(Number(wanted[1])) ? Number(wanted[1]) : null;
+  };
+  choose(named() ?? fallback);
+  window.addEventListener('hashchange', () => choose(named()));
+  // A task after the next frame: what is in view has been painted.
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => performance.mark('somata-usable'))));
 }

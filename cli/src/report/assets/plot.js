@@ -25,12 +25,20 @@ const plots = new WeakMap();
 /** Drawings that are not in view yet: one after the other when there is time, so that the page answers at once. */
 const waiting = new Set();
 let isWorking = false;
+let hasLoaded = false;
+/** Says whether every drawing is made. */
+function tellDrawn() {
+  const isDrawn = hasLoaded && !isWorking;
+  document.documentElement.dataset.drawn = String(isDrawn);
+  if (isDrawn) performance.mark('somata-ready');
+}
+window.addEventListener('load', () => { hasLoaded = true; tellDrawn(); });
 const whenIdle = window.requestIdleCallback ? (work) => window.requestIdleCallback(work, { timeout: 200 }) : (work) => setTimeout(work, 5);
 function drawLater(plot) {
   waiting.add(plot);
-  document.documentElement.dataset.drawn = 'false';
   if (isWorking) return;
   isWorking = true;
+  tellDrawn();
   const next = () => {
     const [plot] = waiting;
     if (plot) {
@@ -39,20 +47,29 @@ function drawLater(plot) {
     }
     isWorking = waiting.size > 0;
     if (isWorking) whenIdle(next);
-    else document.documentElement.dataset.drawn = 'true';
+    else tellDrawn();
   };
   whenIdle(next);
 }
 
+/** Below so many squares a picture of the whole plot is not worth its making. */
+const FEW_DOTS = 4000;
+
+/** Rows and pictures that are drawn but not there yet: blocks of the end of the page. */
+const missing = (needs) => [].concat(needs || []).find((rows) => !rows.isThere);
+
 /**
  * A plot. Options: `height` (px, or a function of the width), `label` (what it shows, for readers of the page), `margin`,
  * `x` and `y` (`{domain, label, ticks, text, flip}`, or functions that give them; null for no axis), `draw(plot)`,
- * `under(plot)` (below the grid), `hover(plot, x, y)` (text or null; x and y in units of the axes), `click(plot, x, y)`.
+ * `under(plot)` (below the grid), `hover(plot, x, y)` (text or null; x and y in units of the axes), `click(plot, x, y)`,
+ * `needs` (rows without which nothing can be drawn), `zoom` (see `Zoom`), `step(plot, across, up)` (what an arrow key chooses), and
+ * `base(plot)` with `baseKey(plot)`: what is drawn below `draw`, and kept until the key, the view or the theme changes.
  */
 class Plot {
   constructor(parent, options) {
     this.options = options;
-    this.canvas = h('canvas', { role: 'img', 'aria-label': options.label || '' });
+    const hasKeys = Boolean(options.zoom || options.step);
+    this.canvas = h('canvas', { role: hasKeys ? 'application' : 'img', 'aria-label': options.label || '', tabindex: hasKeys ? 0 : null });
     this.tip = h('div', { class: 'tip', hidden: true });
     this.box = h('div', { class: options.click ? 'plot clickable' : 'plot' }, this.canvas, this.tip);
     parent.append(this.box);
@@ -60,20 +77,39 @@ class Plot {
     plots.set(this.canvas, this);
     this.width = 0;
     this.queued = false;
+    if (options.zoom) this.zoom = new Zoom(this, options.zoom);
     // The place of the drawing before it is made, so that nothing moves afterwards.
     this.canvas.style.height = `${typeof options.height === 'function' ? options.height(600) : options.height}px`;
-    new ResizeObserver(() => {
+    const size = new ResizeObserver(() => {
       if (this.box.clientWidth !== this.width) this.whenSeen();
-    }).observe(this.box);
+    });
+    size.observe(this.box);
     // Paper shows everything at once.
-    this.forget = on('theme', (theme) => (theme === 'print' ? this.draw() : this.whenSeen()));
+    const deaf = on('theme', (theme) => {
+      this.kept = null;
+      if (theme === 'print') this.draw();
+      else this.whenSeen();
+    });
+    this.forget = () => { deaf(); size.disconnect(); waiting.delete(this); };
+    for (const rows of [].concat(options.needs || [])) whenThere(rows.id, () => this.redraw());
     if (options.hover) {
       this.canvas.addEventListener('mousemove', (event) => this.showTip(event));
       this.canvas.addEventListener('mouseleave', () => { this.tip.hidden = true; });
     }
     if (options.click) {
-      this.canvas.addEventListener('click', (event) => options.click(this, ...this.at(event)));
+      this.canvas.addEventListener('click', (event) => {
+        if (!this.zoom?.hasMoved && !missing(options.needs)) options.click(this, ...this.at(event));
+      });
     }
+    if (options.step) this.canvas.addEventListener('keydown', (event) => this.step(event));
+  }
+
+  /** An arrow key that did not move the view chooses the next in its direction. */
+  step(event) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!way || event.defaultPrevented) return;
+    event.preventDefault();
+    this.options.step(this, ...way);
   }
 
   /** Draws at the next frame; several wishes become one drawing. */
@@ -105,16 +141,33 @@ class Plot {
     this.canvas.style.height = `${this.height}px`;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, this.height);
-    const axis = (of) => (typeof of === 'function' ? of(this) : of);
-    this.x = axis(options.x) || { domain: [0, 1], ticks: [] };
-    this.y = axis(options.y) || { domain: [0, 1], ticks: [] };
+    const axis = (of) => (typeof of === 'function' ? of(this) : of) || { domain: [0, 1], ticks: [] };
+    [this.x, this.y] = [axis(options.x), axis(options.y)];
+    if (this.zoom) [this.x, this.y] = this.zoom.seen(this.x, this.y);
     const bare = (a) => a.ticks && a.ticks.length === 0 && !a.label;
-    const margin = { top: 8, right: 10, bottom: bare(this.x) ? 4 : this.x.label ? 36 : 22, left: bare(this.y) ? 4 : this.y.label ? 54 : 40 };
+    const margin = { top: 8, right: 10, bottom: bare(this.x) ? 4 : this.x.label ? 36 : 22, left: bare(this.y) ? 4 : this.y.label ? 58 : 40 };
     Object.assign(margin, options.margin);
     this.area = { left: margin.left, top: margin.top, width: Math.max(1, width - margin.left - margin.right), height: Math.max(1, this.height - margin.top - margin.bottom) };
     if (options.under) this.clipped(() => options.under(this));
     this.axes();
+    if (missing(options.needs)) return;
+    if (options.base) this.drawBase(ratio);
     this.clipped(() => options.draw(this));
+  }
+
+  /** What takes long and stays the same while units are chosen, from a picture of it. */
+  drawBase(ratio) {
+    const { options, context, canvas } = this;
+    const key = JSON.stringify([canvas.width, canvas.height, this.x.domain, this.y.domain, options.baseKey(this)]);
+    if (!this.kept || this.kept.key !== key) {
+      const picture = h('canvas', { width: canvas.width, height: canvas.height });
+      this.context = picture.getContext('2d');
+      this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      this.clipped(() => options.base(this));
+      this.context = context;
+      this.kept = { key, picture };
+    }
+    context.drawImage(this.kept.picture, 0, 0, this.width, this.height);
   }
 
   clipped(work) {
@@ -259,17 +312,60 @@ class Plot {
     context.restore();
   }
 
-  /** Many small squares; `colourOf(k)` gives a number of `colours`, or −1 for none. */
-  dots(n, px, py, colours, colourOf, size) {
-    const { context } = this;
-    const groups = colours.map(() => []);
+  /**
+   * Many small squares of `size` px: `colours` are lists of red, green, blue, `colourOf(k)` gives the number of one, or −1 for none; those
+   * of later colours lie above. Pixels of many are set one by one, which is many times faster than asking the canvas for each square.
+   */
+  dots(n, px, py, colours, colourOf, size, opacity = 1, tall = size) {
+    const { area } = this;
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [Math.ceil(area.width * ratio), Math.ceil(area.height * ratio)];
+    const numbers = new Int32Array(n);
+    const start = new Uint32Array(colours.length + 1);
     for (let k = 0; k < n; k++) {
-      const c = colourOf(k);
-      if (c >= 0) groups[c].push(k);
+      numbers[k] = colourOf(k);
+      if (numbers[k] >= 0) start[numbers[k] + 1]++;
     }
-    groups.forEach((group, c) => {
-      context.fillStyle = colours[c];
-      for (const k of group) context.fillRect(px(k) - size / 2, py(k) - size / 2, size, size);
-    });
+    for (let c = 0; c < colours.length; c++) start[c + 1] += start[c];
+    const order = new Uint32Array(start[colours.length]);
+    for (let k = 0; k < n; k++) if (numbers[k] >= 0) order[start[numbers[k]]++] = k;
+    if (order.length < FEW_DOTS) {
+      this.context.globalAlpha = opacity;
+      for (const k of order) {
+        this.context.fillStyle = rgb(colours[numbers[k]]);
+        this.context.fillRect(px(k) - size / 2, py(k) - tall / 2, size, tall);
+      }
+      this.context.globalAlpha = 1;
+      return;
+    }
+    const image = this.context.createImageData(width, height);
+    const { data } = image;
+    const pixels = new Uint32Array(data.buffer);
+    // A colour on an empty pixel, as it lies in memory.
+    const packed = new Uint32Array(new Uint8Array(colours.flatMap((colour) => [...colour, Math.round(255 * opacity)])).buffer);
+    const [across, down] = [size, tall].map((length) => Math.max(1, Math.round(length * ratio)));
+    for (let i = 0; i < order.length; i++) {
+      const k = order[i];
+      const x0 = Math.round((px(k) - area.left) * ratio - across / 2);
+      const y0 = Math.round((py(k) - area.top) * ratio - down / 2);
+      for (let y = Math.max(0, y0); y < Math.min(height, y0 + down); y++) {
+        for (let x = Math.max(0, x0); x < Math.min(width, x0 + across); x++) {
+          const pixel = y * width + x;
+          if (pixels[pixel] === 0 || opacity === 1) pixels[pixel] = packed[numbers[k]];
+          else over(data, 4 * pixel, colours[numbers[k]], opacity);
+        }
+      }
+    }
+    const picture = h('canvas', { width, height });
+    picture.getContext('2d').putImageData(image, 0, 0);
+    this.context.drawImage(picture, area.left, area.top, width / ratio, height / ratio);
   }
+}
+
+/** Lays a colour of some opacity over a pixel that has one. */
+function over(data, at, colour, opacity) {
+  const below = (data[at + 3] / 255) * (1 - opacity);
+  const whole = opacity + below;
+  for (let c = 0; c < 3; c++) data[at + c] = (colour[c] * opacity + data[at + c] * below) / whole;
+  data[at + 3] = 255 * whole;
 }

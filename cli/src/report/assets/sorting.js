@@ -23,7 +23,7 @@
   const map = section('probe', 'Probe and drift', 'Probe', 'Squares are contacts, discs are units: strong where good, pale where multi-unit, larger where spikes are larger. A click on a disc shows the unit.');
   const maps = grid(map, 'map-and-drift');
   probeMap(card(maps, 'Probe'), recording, units);
-  driftMap(card(maps, 'Drift map'), recording, motion);
+  driftMap(card(maps, 'Drift map'), recording, units, motion);
 
   const rowsOfUnits = section('units', 'Units', 'Units', units.length ? 'A click on a row shows the unit below the table; the arrow keys go through it. The filter takes words and comparisons, for example: good snr>5 n_spikes>=500.' : 'No units were found.');
   if (units.length) {
@@ -43,7 +43,7 @@
       };
     };
     const shown = ['n_spikes', 'firing_rate_hz', 'snr', 'isi_violations_ratio', 'rp_contamination', 'presence_ratio', 'amplitude_median_uv', 'amplitude_cutoff', 'template_norm'];
-    const titles = { n_spikes: 'spikes', firing_rate_hz: 'Hz', snr: 'SNR', isi_violations_ratio: 'ISI viol.', rp_contamination: 'RP cont.', presence_ratio: 'presence', amplitude_median_uv: 'µV', amplitude_cutoff: 'cutoff', template_norm: 'norm' };
+    const titles = { n_spikes: 'spikes', firing_rate_hz: 'Hz', snr: 'SNR', isi_violations_ratio: 'ISI viol.', rp_contamination: 'RP cont.', presence_ratio: 'presence', amplitude_median_uv: 'µV', amplitude_cutoff: 'cutoff', template_norm: 'norm', isi_violations_count: '< 1.5 ms' };
     const more = Object.keys(units[0].metrics).filter((name) => !shown.includes(name));
     new Table(left, [
       { key: 'unit_id', title: 'unit', value: (u) => u.unit_id, show: (u) => h('span', {}, h('span', { class: 'dot', style: { background: ownColour(u.unit_id) } }), String(u.unit_id)) },
@@ -56,7 +56,7 @@
       id: (u) => u.unit_id, height: 322, noun: 'units', chosen: choose, example: 'filter, for example: good snr>5',
       presets: [['all', ''], ['good', 'label=good'], ['multi-unit', 'label=mua']],
     });
-    activity(section('activity', 'Activity', 'Activity', 'Units in order of depth, the deepest y at the top. A click chooses the unit of a row.'), recording, units);
+    activity(section('activity', 'Activity', 'Activity', 'Units in order of depth, the largest y at the top, shank by shank. A click chooses the unit of a row.'), recording, units);
 
     const spread = section('quality', 'How the units are', 'Quality', 'How metrics are spread over all units. Dashed: where the usual range of an isolated unit ends.');
     const many = grid(spread, 'cards');
@@ -66,7 +66,7 @@
       ['amplitude_cutoff', 'amplitude cutoff', [.1], [0, .5]], ['presence_ratio', 'presence ratio', [.9], [0, 1]], ['template_norm', 'template norm', [6], null],
     ]) {
       const values = finite(key);
-      if (values.some((v) => v !== null && v !== undefined)) histogramPlot(card(many, label), label, values, { lines, domain, bins: 24, x: ' ' });
+      if (values.some((v) => v !== null && v !== undefined)) histogramPlot(card(many, label), label, values, { lines, domain, bins: 24, x: '' });
     }
   }
 

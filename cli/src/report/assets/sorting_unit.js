@@ -31,7 +31,6 @@ class UnitPanel {
     const unit = this.units[id];
     if (!unit) return;
     this.unit = unit;
-    this.row = this.rows.row(id);
     this.head.replaceChildren(
       h('span', { class: 'name' }, h('span', { class: 'dot', style: { background: ownColour(id) } }), `Unit ${id}`),
       labelBadge(unit.label),
@@ -43,8 +42,18 @@ class UnitPanel {
     this.showAlike(id);
   }
 
+  /** Whether a unit is chosen and its numbers are there. */
+  get isReady() {
+    return Boolean(this.unit) && this.rows.isThere;
+  }
+  /** Packed numbers of the unit. */
+  get row() {
+    return this.rows.row(this.unit.unit_id);
+  }
+
   waveformOptions() {
     return {
+      needs: this.rows,
       label: 'mean waveform on the channels where it is largest', height: 420,
       x: { domain: [0, 1], ticks: [] }, y: { domain: [0, 1], ticks: [] },
       draw: (plot) => {
@@ -53,17 +62,20 @@ class UnitPanel {
         const taps = recording.n_template_samples;
         const channels = unit.waveform_channels.map((c) => ({ ...recording.channels[c], id: c }));
         const xs = [...new Set(channels.map((c) => c.x))].sort((a, b) => a - b);
-        const [low, high] = extent(channels.map((c) => c.y));
         const columns = Math.max(1, xs.length);
         const { area, context } = plot;
         const wide = Math.min(area.width / columns, 190);
         const inset = (area.width - wide * columns) / 2;
-        // Contacts of one column must not be drawn over each other more than they have to.
-        const levels = new Set(channels.map((c) => c.y)).size;
+        // Contacts of one column must not be drawn over each other more than they have to, so large gaps are shown smaller than they are.
+        const ys = [...new Set(channels.map((c) => c.y))].sort((a, b) => b - a);
+        const gap = Math.max(1e-9, Math.min(...ys.slice(1).map((y, k) => ys[k] - y)));
+        const level = new Map([[ys[0], 0]]);
+        ys.slice(1).forEach((y, k) => level.set(y, level.get(ys[k]) + Math.min((ys[k] - y) / gap, 2)));
+        const levels = level.get(ys[ys.length - 1]) + 1;
         const room = area.height / (levels + 1.2);
         const scale = Math.min(room * 1.9, area.height * .42) / unit.waveform_uv / 1.15;
         const left = (c) => area.left + inset + xs.indexOf(c.x) * wide + 6;
-        const middle = (c) => (high > low ? area.top + room * .75 + (1 - (c.y - low) / (high - low)) * (area.height - room * 1.6) : area.top + area.height * .42);
+        const middle = (c) => (levels > 1 ? area.top + room * .8 + (level.get(c.y) / (levels - 1)) * (area.height - room * 1.7) : area.top + area.height * .42);
         channels.forEach((channel, k) => {
           const at = middle(channel);
           context.fillStyle = ink('faint');
@@ -119,9 +131,9 @@ class UnitPanel {
       return [...[...auto].reverse(), ...auto].map((count) => count * to);
     };
     return {
-      label: 'autocorrelogram', height: 182,
+      label: 'autocorrelogram', height: 182, needs: this.rows,
       x: { domain: [-about.window_ms, about.window_ms], label: 'lag, ms' },
-      y: () => ({ domain: [0, this.unit ? Math.max(1e-9, ...rates()) * 1.08 : 1], label: 'Hz' }),
+      y: () => ({ domain: [0, this.isReady ? Math.max(1e-9, ...rates()) * 1.08 : 1], label: 'Hz' }),
       under: (plot) => refractory(plot, -1.5, 1.5),
       draw: (plot) => {
         if (!this.unit) return;
@@ -130,7 +142,7 @@ class UnitPanel {
       },
       hover: (plot, x) => {
         const k = clamp(Math.floor(x / about.auto_bin_ms) + n, 0, 2 * n - 1);
-        return this.unit ? `${edges[k]} to ${edges[k + 1]} ms: ${number(rates()[k])} Hz` : null;
+        return this.isReady ? `${edges[k]} to ${edges[k + 1]} ms: ${number(rates()[k])} Hz` : null;
       },
     };
   }
@@ -141,13 +153,13 @@ class UnitPanel {
     const edges = Array.from({ length: n + 1 }, (_, k) => about.first_decade + k / about.bins_per_decade);
     const text = (decade) => ({ '-3': '1 ms', '-2': '10 ms', '-1': '0.1 s', 0: '1 s', 1: '10 s' }[decade] || '');
     return {
-      label: 'histogram of intervals between spikes', height: 182,
+      label: 'histogram of intervals between spikes', height: 182, needs: this.rows,
       x: { domain: [edges[0], edges[n]], ticks: [-3, -2, -1, 0, 1], text, label: 'interval' },
-      y: () => ({ domain: [0, this.unit ? Math.max(1, ...this.row.intervals) * 1.08 : 1], label: 'spikes' }),
+      y: () => ({ domain: [0, this.isReady ? Math.max(1, ...this.row.intervals) * 1.08 : 1], label: 'spikes' }),
       under: (plot) => refractory(plot, edges[0], Math.log10(.0015)),
       draw: (plot) => this.unit && plot.bars(edges, this.row.intervals, ink('accent')),
       hover: (plot, x) => {
-        if (!this.unit) return null;
+        if (!this.isReady) return null;
         const k = clamp(Math.floor((x - edges[0]) * about.bins_per_decade), 0, n - 1);
         const ms = (decade) => number(1000 * 10 ** decade);
         return `${ms(edges[k])} to ${ms(edges[k + 1])} ms: ${number(this.row.intervals[k])}`;
@@ -156,26 +168,28 @@ class UnitPanel {
   }
 
   amplitudeOptions() {
-    const uv = (value) => (value / 65535) * this.unit.largest_amplitude * Math.abs(this.unit.peak_uv);
+    // Times are shares of 65535, sizes of 255.
+    const uv = (share) => share * this.unit.largest_amplitude * Math.abs(this.unit.peak_uv);
     return {
-      label: 'amplitude of spikes over time, with the histogram of all', height: 190, margin: { right: 92 },
+      label: 'amplitude of spikes over time, with the histogram of all', height: 190, margin: { right: 92 }, needs: this.rows,
+      zoom: { x: this.recording.duration_s / 500 },
       x: { domain: [0, this.recording.duration_s], label: 'time, s' },
-      y: () => ({ domain: [0, this.unit ? uv(65535) * 1.05 : 1], label: 'µV' }),
+      y: () => ({ domain: [0, this.unit ? uv(1) * 1.05 : 1], label: 'µV' }),
       draw: (plot) => {
         if (!this.unit) return;
-        const n = this.unit.n_amplitudes;
-        plot.context.globalAlpha = .55;
-        plot.dots(n, (k) => plot.area.left + (this.row.amplitude_time[k] / 65535) * plot.area.width, (k) => plot.Y(uv(this.row.amplitude[k])), [ink('accent')], () => 0, n > 1500 ? 1.6 : 2.2);
-        plot.context.globalAlpha = 1;
+        const { n_amplitudes: n } = this.unit;
+        const { row } = this;
+        const duration = this.recording.duration_s;
+        plot.dots(n, (k) => plot.X((row.amplitude_time[k] / 65535) * duration), (k) => plot.Y(uv(row.amplitude[k] / 255)), [inkColour('accent')], () => 0, n > 1500 ? 1.6 : 2.2, .55);
         plot.context.restore();
         // The histogram stands beside the plot, on the same axis.
         plot.context.save();
-        const { amplitude_histogram: counts } = this.row;
+        const { amplitude_histogram: counts } = row;
         const most = Math.max(1, ...counts);
         const left = plot.area.left + plot.area.width + 8;
         plot.context.fillStyle = ink('bar');
         counts.forEach((count, k) => {
-          const [top, foot] = [plot.Y(uv((65535 * (k + 1)) / counts.length)), plot.Y(uv((65535 * k) / counts.length))];
+          const [top, foot] = [plot.Y(uv((k + 1) / counts.length)), plot.Y(uv(k / counts.length))];
           plot.context.fillRect(left, top, (count / most) * 76, Math.max(.8, foot - top - .5));
         });
       },
@@ -197,28 +211,30 @@ class UnitPanel {
     const place = grid(this.alike, 'alike');
     for (const pair of near) {
       const other = pair.first === id ? pair.second : pair.first;
-      const counts = [...this.pairRows.row(pair.k).cross];
-      if (pair.first !== id) counts.reverse();
-      const half = (counts.length - 1) / 2;
-      const edges = Array.from({ length: counts.length + 1 }, (_, k) => (k - half - .5) * about.cross_bin_ms);
+      const half = (this.pairRows.layout.fields.cross[2] - 1) / 2;
+      const edges = Array.from({ length: 2 * half + 2 }, (_, k) => (k - half - .5) * about.cross_bin_ms);
       // Counted around the first unit's spikes; turned round, the rate is that of the first one around the second one's.
       const scale = 1000 / (Math.max(1, pair.references) * about.cross_bin_ms);
       const turned = pair.first === id ? 1 : this.units[pair.first].metrics.n_spikes / Math.max(1, this.units[pair.second].metrics.n_spikes);
-      const rates = counts.map((count) => count * scale * turned);
+      const rates = () => {
+        const counts = Array.from(this.pairRows.row(pair.k).cross, (count) => count * scale * turned);
+        return pair.first === id ? counts : counts.reverse();
+      };
       const box = h('div');
       place.append(box);
       box.append(h('div', { class: 'small' },
         h('button', { type: 'button', onclick: () => choose(other) }, h('span', { class: 'dot', style: { background: ownColour(other) } }), `unit ${other}`),
         ` ${this.units[other].label}, templates ${fixed(pair.similarity, 2)} alike`));
       this.crosses.push(new Plot(box, {
-        label: `cross-correlogram with unit ${other}`, height: 110,
+        label: `cross-correlogram with unit ${other}`, height: 124, needs: this.pairRows,
         x: { domain: [-about.window_ms, about.window_ms], label: 'lag, ms' },
-        y: { domain: [0, Math.max(1e-9, ...rates) * 1.08] },
+        y: () => ({ domain: [0, this.pairRows.isThere ? Math.max(1e-9, ...rates()) * 1.08 : 1], label: 'Hz' }),
         under: (plot) => refractory(plot, -1.5, 1.5),
-        draw: (plot) => plot.bars(edges, rates, ink('bar')),
+        draw: (plot) => plot.bars(edges, rates(), ink('bar')),
         hover: (plot, x) => {
-          const k = clamp(Math.floor(x / about.cross_bin_ms + half + .5), 0, counts.length - 1);
-          return `${number(edges[k])} to ${number(edges[k + 1])} ms: ${number(rates[k])} Hz`;
+          if (!this.pairRows.isThere) return null;
+          const k = clamp(Math.floor(x / about.cross_bin_ms + half + .5), 0, 2 * half);
+          return `${number(edges[k])} to ${number(edges[k + 1])} ms: ${number(rates()[k])} Hz`;
         },
       }));
     }

@@ -43,6 +43,7 @@ function parseFilter(text, columns) {
 class Table {
   constructor(parent, columns, rows, options) {
     Object.assign(this, { columns, rows, options });
+    this.scrolled = 0;
     this.sort = { key: options.sort || columns[0].key, descending: Boolean(options.descending) };
     this.filter = h('input', {
       class: 'filter', type: 'search', placeholder: options.example || 'filter', 'aria-label': `filter ${options.noun}`,
@@ -60,7 +61,8 @@ class Table {
     }, column.title, h('span', { class: 'arrow' })));
     this.body = h('tbody');
     this.box = h('div', {
-      class: 'table', tabindex: 0, style: { maxHeight: `${options.height}px` }, onscroll: () => this.render(), onkeydown: (event) => this.key(event),
+      class: 'table', tabindex: 0, role: 'group', 'aria-label': `table of ${options.noun}${options.chosen ? '; arrow keys go through it' : ''}`, style: { maxHeight: `${options.height}px` },
+      onscroll: () => { this.scrolled = this.box.scrollTop; this.render(); }, onkeydown: (event) => this.key(event),
     }, h('table', { 'aria-rowcount': rows.length }, h('thead', {}, h('tr', {}, this.heads)), this.body));
     parent.append(this.box);
     on('chosen', () => this.reveal());
@@ -103,7 +105,7 @@ class Table {
   /** Makes elements of the rows in view. */
   render(always = false) {
     const view = this.options.height / ROW_PX;
-    let first = Math.max(0, Math.floor(this.box.scrollTop / ROW_PX) - 8);
+    let first = Math.max(0, Math.floor(this.scrolled / ROW_PX) - 8);
     first -= first % 4;
     let end = Math.min(this.shown.length, first + Math.ceil(view) + 20);
     if (this.printing) [first, end] = [0, Math.min(this.shown.length, 120)];
@@ -120,21 +122,26 @@ class Table {
     this.body.replaceChildren(pad(first), ...rows, pad(this.shown.length - end));
   }
 
-  /** Brings the chosen row into view. */
+  /** Brings the chosen row into view, and marks it. */
   reveal() {
     if (!this.options.chosen) return;
     const at = this.shown.findIndex((row) => this.options.id(row) === chosen.id);
-    if (at >= 0) {
-      const top = at * ROW_PX;
-      const { scrollTop } = this.box;
-      const view = this.box.clientHeight - 2 * ROW_PX;
-      if (top < scrollTop || top > scrollTop + view) this.box.scrollTop = top - view / 2;
+    const top = at * ROW_PX;
+    const view = this.options.height - 2 * ROW_PX;
+    if (at >= 0 && (top < this.scrolled || top > this.scrolled + view)) {
+      // Whole rows, so that none is cut off below the heads.
+      this.scrolled = clamp(Math.round((top - view / 2) / ROW_PX) * ROW_PX, 0, Math.max(0, this.shown.length * ROW_PX - view));
+      this.render();
+      this.box.scrollTop = this.scrolled;
     }
-    this.render(true);
+    for (const row of this.body.children) {
+      if (row.dataset.id !== undefined) row.setAttribute('aria-selected', row.dataset.id === String(chosen.id) ? 'true' : 'false');
+    }
   }
 
   key(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const page = Math.max(1, Math.floor(this.options.height / ROW_PX) - 2);
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
     if (!step || !this.options.chosen || event.target !== this.box) return;
     event.preventDefault();
     const at = this.shown.findIndex((row) => this.options.id(row) === chosen.id);

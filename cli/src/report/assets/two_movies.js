@@ -36,9 +36,8 @@
   const picture = (side, plane) => {
     const name = `${side} ${plane}`;
     if (!pictures.has(name)) {
-      const image = new Image();
-      image.onload = () => { field.redraw(); close.redraw(); };
-      image.src = sides[side].images[plane] || '';
+      const id = sides[side].images[plane];
+      const image = id ? pictureOf(id, () => { field.redraw(); close.redraw(); }) : new Image();
       pictures.set(name, image);
     }
     return pictures.get(name);
@@ -75,10 +74,11 @@
     label: 'mean image with the outlines of the cells of both', margin: { left: 0, right: 0, top: 0, bottom: 0 },
     height: (width) => Math.min(820, (width * about.height) / about.width),
     // Axes count pixels; what is beside the field counts on.
-    x: (plot) => ({ domain: [0, (plot.width / plot.height) * about.height], ticks: [] }), y: { domain: [0, about.height], ticks: [], flip: true },
+    x: (plot) => ({ domain: [0, (plot.width / plot.height) * about.height], ticks: [] }), zoom: { x: 16, y: 16, square: true }, y: { domain: [0, about.height], ticks: [], flip: true },
     draw: (plot) => {
       const list = pairs.filter((pair) => pair.plane === state.plane && (state.kind === 'all' || !isPair(pair) || pair.k === chosen.id));
-      paint(plot, state.side, state.plane, [0, 0], plot.area.height / about.height, list, 1.2);
+      const [[x0], [y0, y1]] = [plot.x.domain, plot.y.domain];
+      paint(plot, state.side, state.plane, [x0, y0], plot.area.height / (y1 - y0), list, 1.2);
     },
     click: (plot, x, y) => {
       const hit = pairs.find((pair) => pair.plane === state.plane && cellsOf(pair).some(({ cell }) => inside(cell, Math.floor(x), Math.floor(y))));
@@ -92,7 +92,7 @@
   const closeUps = h('div');
   right.append(closeUps);
   const close = new Plot(closeUps, {
-    label: 'the cells of both, close up, on either mean image', height: 210, margin: { left: 0, right: 0, top: 0, bottom: 0 }, x: { domain: [0, 1], ticks: [] }, y: { domain: [0, 1], ticks: [] },
+    label: 'the cells of both, close up, on either mean image', height: 228, margin: { left: 0, right: 0, top: 0, bottom: 18 }, x: { domain: [0, 1], ticks: [] }, y: { domain: [0, 1], ticks: [] },
     draw: (plot) => {
       const pair = pairs[chosen.id];
       const own = cellsOf(pair);
@@ -115,15 +115,21 @@
         c.fillRect(plot.area.left, plot.area.top, side, side);
         paint(plot, k, pair.plane, corner, side / (2 * reach), near, 1.4);
         c.restore();
+        c.fillStyle = ink('soft');
+        c.font = FONT;
+        c.textBaseline = 'top';
+        c.fillText(k ? 'on the mean of the second' : 'on the mean of the first', k * (side + 12), plot.area.top + side + 4);
       });
     },
   });
+  // Results of one movie have the same frames.
+  const alike = about.n_frames[0] && about.n_frames[0] === about.n_frames[1];
   const trace = new Plot(right, {
-    label: 'ΔF/F of both', height: 220, margin: { left: 46 }, x: { domain: [0, Math.max(1, about.n_bins)], ticks: [], label: 'time' }, y: { domain: [0, 2], ticks: [], label: 'ΔF/F, each on its own scale' },
+    label: 'ΔF/F of both', height: 220, needs: rows, margin: { left: 46 }, x: alike ? { domain: [0, about.n_frames[0]], label: 'frame' } : { domain: [0, 1], label: 'share of each movie' }, zoom: { x: alike ? 20 : .01 }, y: { domain: [0, 2], ticks: [], label: 'ΔF/F, each on its own scale' },
     draw: (plot) => cellsOf(pairs[chosen.id]).forEach(({ k, cell }) => {
       if (!cell.range || !about.n_bins) return;
       const row = rows[k].row(cell.cell);
-      const xs = Array.from({ length: about.n_bins }, (_, bin) => bin + .5);
+      const xs = Array.from({ length: about.n_bins }, (_, bin) => ((bin + .5) / about.n_bins) * (alike ? about.n_frames[0] : 1));
       const level = (values) => Array.from(values, (v) => 1.04 - k + (v / 255) * .9);
       plot.band(xs, level(row.low), level(row.high), colours[k]);
       plot.line(xs, level(row.high), colours[k], 1);

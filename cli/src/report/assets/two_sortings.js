@@ -10,6 +10,8 @@
   const nPaired = pairs.filter((p) => p.paired).length;
   const only = (name) => pairs.filter((p) => p.only === name).length;
   const colours = ['accent', 'mark'];
+  // Where both are the same, the first is still seen below the second.
+  const widths = [3.4, 1.3];
   const names = sides[0].name === sides[1].name ? sides.map((side) => side.path) : sides.map((side) => side.name);
   const key = () => h('p', { class: 'legend' }, names.map((name, k) => swatch(colours[k], name)));
 
@@ -48,9 +50,10 @@
   let shown = null;
   const head = h('div', { class: 'head', id: 'pair-head' });
   panel.append(head, key());
-  const both2 = () => ['first', 'second'].map((side, k) => (shown && shown[side] !== null ? { k, unit: unit(shown, side), row: rows[k].row(shown[side]) } : null)).filter(Boolean);
+  const both2 = () => (areThere() ? ['first', 'second'] : []).map((side, k) => (shown && shown[side] !== null ? { k, unit: unit(shown, side), row: rows[k].row(shown[side]) } : null)).filter(Boolean);
+  const areThere = () => [...rows, cross].every((own) => own.isThere);
   const plots = [];
-  const plot = (title, options) => { panel.append(h('h3', {}, title)); plots.push(new Plot(panel, options)); };
+  const plot = (title, options) => { panel.append(h('h3', {}, title)); plots.push(new Plot(panel, { needs: [...rows, cross], ...options })); };
   if (sides.some((side) => side.taps)) plot('Waveform on the channel where each is largest', waveformOptions());
   const n = about.window_ms / about.auto_bin_ms;
   const autoOf = ({ unit: own, row }) => { const to = 1000 / (Math.max(1, own.references) * about.auto_bin_ms); return [...[...row.auto].reverse(), ...row.auto].map((count) => count * to); };
@@ -59,11 +62,11 @@
     label: 'autocorrelograms of both units', height: 160, x: { domain: [-about.window_ms, about.window_ms], label: 'lag, ms' },
     y: () => ({ domain: [0, Math.max(1e-9, ...both2().flatMap(autoOf)) * 1.08], label: 'Hz' }),
     under: (p) => refractory(p, -1.5, 1.5),
-    draw: (p) => both2().forEach((side) => p.line(lags, autoOf(side), ink(colours[side.k]), 1.5)),
+    draw: (p) => both2().forEach((side) => p.line(lags, autoOf(side), ink(colours[side.k]), widths[side.k])),
   });
   plot('Spikes of the second around those of the first', {
     label: 'cross-correlogram of both units', height: 130, x: { domain: [-about.window_ms, about.window_ms], label: 'lag, ms' },
-    y: () => ({ domain: [0, shown && shown.paired ? Math.max(1, ...cross.row(shown.k).cross) * 1.08 : 1], label: 'spikes' }),
+    y: () => ({ domain: [0, shown && shown.paired && areThere() ? Math.max(1, ...cross.row(shown.k).cross) * 1.08 : 1], label: 'spikes' }),
     draw: (p) => {
       if (!shown || !shown.paired) return;
       const counts = cross.row(shown.k).cross;
@@ -74,7 +77,7 @@
   plot('Firing rate over time', {
     label: 'firing rate of both units over time', height: 130, x: { domain: [0, about.duration_s], label: 'time, s' },
     y: () => ({ domain: [0, Math.max(1e-9, ...both2().map((side) => side.unit.largest_rate_hz)) * 1.08], label: 'Hz' }),
-    draw: (p) => both2().forEach(({ k, unit: own, row }) => p.line(Array.from(row.rate, (_, bin) => ((bin + .5) * about.duration_s) / row.rate.length), Array.from(row.rate, (v) => (v / 255) * own.largest_rate_hz), ink(colours[k]), 1.3)),
+    draw: (p) => both2().forEach(({ k, unit: own, row }) => p.line(Array.from(row.rate, (_, bin) => ((bin + .5) * about.duration_s) / row.rate.length), Array.from(row.rate, (v) => (v / 255) * own.largest_rate_hz), ink(colours[k]), widths[k])),
   });
   on('chosen', (k) => {
     shown = pairs[k];
@@ -125,7 +128,7 @@
       y: () => ({ domain: padded(extent(both2().flatMap(first))), label: 'µV' }),
       draw: (p) => both2().forEach((side) => {
         const wave = first(side);
-        p.line(wave.map((_, t) => (t / sides[side.k].sampling_frequency_hz) * 1000), wave, ink(colours[side.k]), 1.8);
+        p.line(wave.map((_, t) => (t / sides[side.k].sampling_frequency_hz) * 1000), wave, ink(colours[side.k]), widths[side.k]);
       }),
     };
   }

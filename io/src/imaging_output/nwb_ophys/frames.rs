@@ -17,6 +17,11 @@ impl Plane<'_> {
                 "meanImg",
                 "mean of the registered frames, in counts",
             ),
+            (
+                "mean_channel2",
+                "meanImg_chan2",
+                "mean of the registered frames of the second channel, in counts",
+            ),
             ("max", "max_proj", "largest activity in the binned movie"),
             (
                 "correlation",

@@ -2,12 +2,12 @@
 //!
 //! | path under `/processing/ophys` | type | content |
 //! |---|---|---|
-//! | `ImageSegmentation/PlaneSegmentation` | `PlaneSegmentation` | a row a cell: `pixel_mask` (x, y, weight) and the columns of `cells.csv` |
+//! | `ImageSegmentation/PlaneSegmentation` | `PlaneSegmentation` | a row a cell: `pixel_mask` (x, y, weight), the columns of `cells.csv`, and where there is a second channel whether and how probably each is labelled in it |
 //! | `Fluorescence/RoiResponseSeries` | `RoiResponseSeries` | fluorescence, `[frames, cells]`, counts |
 //! | `Fluorescence/Neuropil`, `Corrected`, `Denoised`, `Deconvolved` | the same | the other traces, those that there are |
 //! | `DfOverF/RoiResponseSeries` | the same | ΔF/F |
 //! | `xy_translation` | `TimeSeries` | by how much each frame was moved onto the reference, x and y, pixels |
-//! | `SummaryImages` | `Images` | mean, largest activity and correlation, `[x, y]` as the format asks; NaN where a folder has no value |
+//! | `SummaryImages` | `Images` | mean (of the second channel as well), largest activity and correlation, `[x, y]` as the format asks; NaN where a folder has no value |
 //!
 //! With several planes each name has the plane's number at its end, as in `PlaneSegmentationPlane0`. The names are those that NeuroConv
 //! writes and roiextractors looks for. `MotionCorrection` of the format would have to hold the registered movie; the translation alone is
@@ -234,6 +234,22 @@ impl Plane<'_> {
             let of_plane = NamedColumn::new(&name, part(&column.values, rows.clone()));
             table.named(&name, description(&column.name), &of_plane)?;
         }
+        if let Some(red_cells) = &self.plane.red_cells {
+            let is_red = red_cells.iter().map(|cell| i64::from(cell[0] > 0.5));
+            let probabilities = red_cells.iter().map(|cell| cell[1]);
+            for (name, values) in [
+                ("redcell", Column::Integer(is_red.collect())),
+                (
+                    "redcell_probability",
+                    Column::Float64(probabilities.collect()),
+                ),
+            ] {
+                // A table of cells may have a column of this name, which then stays.
+                if !table.has(name) {
+                    table.named(name, description(name), &NamedColumn::new(name, values))?;
+                }
+            }
+        }
         table.finish(
             Neurodata::core("PlaneSegmentation"),
             "cells that were found in the plane",
@@ -392,6 +408,8 @@ fn description(name: &str) -> &'static str {
             "mean of the largest values of the denoised trace above its baseline, over the noise"
         }
         "skew" => "skewness of the trace above its baseline",
+        "redcell" => "1 where the cell is labelled in the second channel, else 0",
+        "redcell_probability" => "probability of being labelled in the second channel",
         "decay_s" => "decay of the response, in seconds",
         _ => "from the table of cells",
     }

@@ -2,11 +2,12 @@
 //!
 //! Layouts of 0.4 to 1.0. The recordings of one experiment are joined, each a segment of its own, as is each stretch between two
 //! gaps of the sample numbers. Delivered are the neural channels of one stream; analog inputs, accelerometers and the sync word
-//! are left out. Source: Open Ephys' page "Binary Format"; compared with neo.
+//! are left out. A Neuropixels probe is read from `settings.xml`. Source: Open Ephys' page "Binary Format"; compared with neo.
 
 mod clock;
 pub(crate) mod folders;
 pub(crate) mod legacy;
+mod settings;
 mod structure;
 
 use std::path::{Path, PathBuf};
@@ -38,7 +39,15 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReade
         wanted,
         &mut warnings,
     )?;
-    let columns = delivered_columns(&stream, &mut warnings);
+    let mut columns = delivered_columns(&stream, &mut warnings);
+    let mut probe = probe_from(options, &[])?;
+    let mut sample_delay = None;
+    if let Some(path) = settings::beside(first_path)
+        && let Some(placed) = placed(&path, &stream, &mut columns, probe.is_some(), &mut warnings)
+    {
+        sample_delay = placed.sample_delay;
+        probe = probe.or(Some((placed.probe, path)));
+    }
     let mut joined = Joined::default();
     for structure_path in &found.structures {
         if structure_path != first_path {
@@ -69,8 +78,8 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn RecordingReade
         columns,
         spans: joined.spans,
         segments: joined.segments,
-        sample_delay: None,
-        probe: probe_from(options, &[])?,
+        sample_delay,
+        probe,
         warnings,
     };
     Ok(Box::new(FlatReader::new(parts, options)?))
@@ -144,6 +153,57 @@ fn delivered_columns(stream: &Stream, warnings: &mut Vec<String>) -> Vec<usize> 
         columns = (0..stream.channels.len()).collect();
     }
     columns
+}
+
+/// What the settings say of the stream's probe. Where the user gives none, channels without an electrode are left out of `columns`,
+/// since every channel needs a place. A recording is whole without its settings, so that nothing here is an error.
+fn placed(
+    path: &Path,
+    stream: &Stream,
+    columns: &mut Vec<usize>,
+    has_probe: bool,
+    warnings: &mut Vec<String>,
+) -> Option<settings::Placed> {
+    let name = |&column: &usize| stream.channels[column].name.as_str();
+    let wanted = settings::Wanted {
+        folder: &stream.folder,
+        channels: columns.iter().map(name).collect(),
+        sampling_frequency_hz: stream.sampling_frequency_hz,
+    };
+    let found = settings::read(path, &wanted).and_then(|placed| match &placed {
+        Some(found) => match found.probe.validate(found.rows.len(), path) {
+            Ok(()) => Ok(placed),
+            Err(error) => Err(error.to_string()),
+        },
+        None => Ok(None),
+    });
+    let placed = found.unwrap_or_else(|why| {
+        if !has_probe {
+            warnings.push(format!(
+                "no probe is taken from `{}`: {why}",
+                path.display()
+            ));
+        }
+        None
+    })?;
+    let n_without = columns.len() - placed.rows.len();
+    if n_without == 0 {
+        return Some(placed);
+    }
+    if has_probe {
+        // The delays do not cover all channels that the user's probe has.
+        return None;
+    }
+    let first = (0..columns.len()).find(|row| !placed.rows.contains(row))?;
+    warnings.push(format!(
+        "{n_without} of {} channels are left out, which have no electrode in `{}` (a reference): {}{}",
+        columns.len(),
+        path.display(),
+        name(&columns[first]),
+        if n_without > 1 { " and others" } else { "" }
+    ));
+    *columns = placed.rows.iter().map(|&row| columns[row]).collect();
+    Some(placed)
 }
 
 /// Makes sure that a further recording has the same stream.

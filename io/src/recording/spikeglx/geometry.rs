@@ -90,9 +90,10 @@ pub(super) fn place(
     n_acquired: usize,
 ) -> Result<Placed, IoError> {
     let mut warnings = Vec::new();
-    let mut sites = from_geometry_map(meta, acquired, n_acquired, &mut warnings)?;
+    let mut unused_channels = Vec::new();
+    let mut sites = from_geometry_map(meta, acquired, n_acquired, &mut unused_channels)?;
     if sites.is_none() {
-        sites = from_shank_map(meta, part, acquired, n_acquired, &mut warnings)?;
+        sites = from_shank_map(meta, part, acquired, n_acquired, &mut unused_channels)?;
     }
     if sites.is_none() {
         sites = from_imro(meta, part, imro, acquired)?;
@@ -104,6 +105,12 @@ pub(super) fn place(
             warnings,
         });
     };
+    if !unused_channels.is_empty() {
+        warnings.push(format!(
+            "{} channels are marked unused in the meta file (a reference or switched off)",
+            unused_channels.len()
+        ));
+    }
     let contacts = sites.into_iter().zip(acquired).enumerate().map(
         |(row, ((shank, x_um, y_um), &channel))| Contact {
             id: channel.to_string(),
@@ -118,6 +125,8 @@ pub(super) fn place(
         probe: Some(Probe {
             contacts: contacts.collect(),
             name,
+            unused_channels,
+            ..Probe::default()
         }),
         warnings,
     })
@@ -144,21 +153,12 @@ fn delivered<'t, 'a>(
     }
 }
 
-/// Says once how many channels the file marks as unused.
-fn warn_unused(n_unused: usize, warnings: &mut Vec<String>) {
-    if n_unused > 0 {
-        warnings.push(format!(
-            "{n_unused} channels are marked unused in the meta file (a reference or switched off)"
-        ));
-    }
-}
-
 /// `~snsGeomMap=(part,shanks,shank pitch,shank width)(shank:x:y:used)…`
 fn from_geometry_map(
     meta: &Meta,
     acquired: &[usize],
     n_acquired: usize,
-    warnings: &mut Vec<String>,
+    unused_channels: &mut Vec<usize>,
 ) -> Result<Option<Sites>, IoError> {
     let Some(table) = meta.table("snsGeomMap", &[',', ':'])? else {
         return Ok(None);
@@ -174,7 +174,6 @@ fn from_geometry_map(
         .get(2)
         .and_then(|pitch| pitch.parse().ok())
         .ok_or_else(wrong)?;
-    let mut n_unused = 0;
     let mut sites = Vec::new();
     for entry in delivered(meta, "snsGeomMap", &table.entries, acquired, n_acquired)? {
         let [shank, x, y, used] = entry[..] else {
@@ -184,10 +183,11 @@ fn from_geometry_map(
         else {
             return Err(wrong());
         };
-        n_unused += usize::from(used == "0");
+        if used == "0" {
+            unused_channels.push(sites.len());
+        }
         sites.push((usize::from(shank), f64::from(shank) * pitch_um + x, y));
     }
-    warn_unused(n_unused, warnings);
     Ok(Some(sites))
 }
 
@@ -197,7 +197,7 @@ fn from_shank_map(
     part: &Part,
     acquired: &[usize],
     n_acquired: usize,
-    warnings: &mut Vec<String>,
+    unused_channels: &mut Vec<usize>,
 ) -> Result<Option<Sites>, IoError> {
     let (Some(table), Some(layout)) = (meta.table("snsShankMap", &[',', ':'])?, part.layout) else {
         return Ok(None);
@@ -211,7 +211,6 @@ fn from_shank_map(
             "`(shanks,columns,rows)` and `(shank:column:row:used)` of each channel",
         )
     };
-    let mut n_unused = 0;
     let mut sites = Vec::new();
     for entry in delivered(meta, "snsShankMap", &table.entries, acquired, n_acquired)? {
         let [shank, column, row, used] = entry[..] else {
@@ -224,10 +223,11 @@ fn from_shank_map(
         ) else {
             return Err(wrong());
         };
-        n_unused += usize::from(used == "0");
+        if used == "0" {
+            unused_channels.push(sites.len());
+        }
         sites.push(site(&layout, usize::from(shank), column, row));
     }
-    warn_unused(n_unused, warnings);
     Ok(Some(sites))
 }
 
