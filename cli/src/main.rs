@@ -5,6 +5,8 @@ mod again;
 mod allocator;
 mod commands;
 mod exit;
+#[cfg(test)]
+mod hostile;
 mod imaging_output;
 mod imaging_result;
 mod kept_movies;

@@ -1,6 +1,7 @@
 //! What the user sees while a command runs. Data go to stdout, everything here to stderr.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{IsTerminal, Write},
     path::Path,
@@ -119,6 +120,7 @@ impl Messages {
 
     /// A line for people, kept for the log.
     pub fn line(&self, text: &str) {
+        let text = &*printable(text);
         self.log.lock().expect("not poisoned").push(text.to_owned());
         if self.quiet {
             return;
@@ -149,6 +151,27 @@ fn to_stderr(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Letters of a message at most.
+const LONGEST_MESSAGE: usize = 4000;
+
+/// A message that may hold text of a file (a manifest, a table of parameters): cut when it is endless, and without control
+/// characters, since a file must not write to the reader's terminal.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_bad = |letter: char| letter.is_control() && letter != '\n';
+    if text.len() <= LONGEST_MESSAGE && !text.contains(is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST_MESSAGE)
+        .map(|letter| if is_bad(letter) { '\u{fffd}' } else { letter })
+        .collect();
+    if text.chars().nth(LONGEST_MESSAGE).is_some() {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}
+
 /// Prints a failure the way every command does.
 pub fn print_failure(failure: &Failure) {
     let (red, plain) = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
@@ -159,10 +182,10 @@ pub fn print_failure(failure: &Failure) {
     };
     to_stderr(&format!(
         "{red}error:{plain} {}",
-        failure.message.trim_end_matches('.')
+        printable(failure.message.trim_end_matches('.'))
     ));
     if let Some(hint) = &failure.hint {
-        to_stderr(&format!("\nhint: {hint}"));
+        to_stderr(&format!("\nhint: {}", printable(hint)));
     }
     if failure.code == ExitCode::Unexpected {
         to_stderr(

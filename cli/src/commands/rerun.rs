@@ -8,7 +8,7 @@ use serde_json::Value;
 use somata_io::checksum::{sampled_fingerprint, total_bytes};
 
 use crate::{
-    again::{Again, absolute, path_text},
+    again::{Again as Manifest, absolute, path_text},
     commands::{help::heading, image, segment, sort},
     exit::{ExitCode, Failure, Outcome},
     run::{OutputArguments, RunArguments},
@@ -47,8 +47,30 @@ pub struct Arguments {
     pub verbose: bool,
 }
 
+/// What is to be run again.
+pub enum Again {
+    /// A sort.
+    Sort(Box<sort::Arguments>),
+    /// A movie.
+    Image(Box<image::Arguments>),
+    /// Still images.
+    Segment(Box<segment::Arguments>),
+}
+
 /// Runs `somata rerun`.
 pub fn run(arguments: &Arguments) -> Outcome {
+    match plan(arguments)? {
+        Again::Sort(again) => sort::run(&again),
+        Again::Image(again) => image::run(&again),
+        Again::Segment(again) => segment::run(&again),
+    }
+}
+
+/// The command that a manifest describes.
+///
+/// # Errors
+/// When the manifest is damaged, or its input is not there or another.
+pub fn plan(arguments: &Arguments) -> Outcome<Again> {
     let path = if arguments.manifest.is_dir() {
         arguments.manifest.join("manifest.json")
     } else {
@@ -68,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             "give the `manifest.json` that `somata sort`, `somata image` or `somata segment` wrote",
         ));
     }
-    let again = Again::of(&path, &manifest)?;
+    let again = Manifest::of(&path, &manifest)?;
     let moved: Vec<(PathBuf, PathBuf)> = arguments
         .moved
         .chunks_exact(2)
@@ -97,27 +119,27 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match kind {
         "sort" => {
             let asked: sort::Arguments = asked(&path, &manifest, &moved)?;
-            sort::run(&sort::Arguments {
+            Ok(Again::Sort(Box::new(sort::Arguments {
                 output,
                 run,
                 ..asked
-            })
+            })))
         }
         "image" => {
             let asked: image::Arguments = asked(&path, &manifest, &moved)?;
-            image::run(&image::Arguments {
+            Ok(Again::Image(Box::new(image::Arguments {
                 output,
                 run,
                 ..asked
-            })
+            })))
         }
         _ => {
             let asked: segment::Arguments = asked(&path, &manifest, &moved)?;
-            segment::run(&segment::Arguments {
+            Ok(Again::Segment(Box::new(segment::Arguments {
                 output,
                 run,
                 ..asked
-            })
+            })))
         }
     }
 }

@@ -31,5 +31,6 @@ mod scores;
 mod segment;
 mod selection;
 mod snapshots;
+mod stored_results;
 mod told;
 mod zarr;

@@ -204,7 +204,12 @@ macro_rules! parameter_set {
 
 /// The candidate with the smallest edit distance to `name`, when it is close enough to be a typo.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let n_letters = name.chars().count();
     candidates
+        // A name of a megabyte is no typo, and its distance would take seconds.
+        .filter(|candidate| {
+            n_letters.abs_diff(candidate.chars().count()) <= 2 + candidate.len() / 4
+        })
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .min()
         .filter(|(distance, candidate)| *distance <= 2 + candidate.len() / 4)

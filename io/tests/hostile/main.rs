@@ -5,7 +5,9 @@
 //! again. `cargo test -p somata-io --test hostile` tries some 40,000; `SOMATA_HOSTILE_INPUTS=1000000` that many. The last long run
 //! is in `docs/internals/hostile-input.md`. How a parser is added: a function that gives a [`harness::Target`], and its line below.
 
+mod acquisition;
 mod arrays;
+mod containers;
 mod harness;
 mod images;
 mod mutations;
@@ -36,11 +38,22 @@ macro_rules! targets {
 targets! {
     spikeglx: recordings::spikeglx,
     blackrock: recordings::blackrock,
+    open_ephys: acquisition::open_ephys,
+    open_ephys_legacy: acquisition::open_ephys_legacy,
+    intan: acquisition::intan,
+    mtscomp: acquisition::mtscomp,
+    hdf5: containers::hdf5,
+    nwb_recording: containers::nwb_recording,
+    mearec: containers::mearec,
+    hdf5_movie: containers::hdf5_movie,
     somata_folder: recordings::somata_folder,
     spikeinterface_folder: recordings::spikeinterface_folder,
     raw_binary_movie: recordings::raw_binary_movie,
     probe_json: recordings::probe_json,
     utah_map: recordings::utah_map,
+    klusta_prb: recordings::klusta_prb,
+    chan_map: recordings::chan_map,
+    imro: recordings::imro,
     npy: arrays::npy,
     object_npy: arrays::object_npy,
     zip: arrays::zip,

@@ -208,3 +208,40 @@ pub fn utah_map() -> Target {
         parse: read_probe,
     }
 }
+
+/// Files of one kind of probe.
+fn probe_files(name: &'static str, endings: &[&str], expansion: usize) -> Target {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seeds = single_files("probes", endings, 1 << 20);
+    // Some are there because they are refused.
+    seeds.retain(|seed| {
+        let path = folder.path().join(&seed.entry);
+        std::fs::write(&path, &seed.files[0].1).unwrap();
+        read_probe(&path, folder.path()).is_ok()
+    });
+    assert!(!seeds.is_empty(), "{name}");
+    Target {
+        name,
+        seeds,
+        expansion,
+        allowance_bytes: 4 << 20,
+        parse: read_probe,
+    }
+}
+
+/// klusta's `.prb`.
+pub fn klusta_prb() -> Target {
+    // A bracket becomes a list of its own.
+    probe_files("klusta_prb", &[".prb"], 256)
+}
+
+/// Kilosort's `chanMap.mat`, of MATLAB's versions 5 and 7.3.
+pub fn chan_map() -> Target {
+    // A deflated byte becomes 1032 at most, each of which may be a number of eight bytes.
+    probe_files("chan_map", &[".mat"], 3 * 8 * 1032)
+}
+
+/// SpikeGLX's `.imro`.
+pub fn imro() -> Target {
+    probe_files("imro", &[".imro"], 128)
+}
