@@ -14,6 +14,7 @@ use somata_io::{
     IoError,
     checksum::{fingerprint_of_files, sampled_fingerprint, total_bytes},
     movie::{self, MovieDescription, MovieOptions, MovieReader},
+    probe::Probe,
     recording::{
         self, RecordingDescription,
         selection::{Selected, open_selected},
@@ -69,6 +70,46 @@ fn warning_of_gone(paths: &[PathBuf]) -> Option<String> {
         "`{}` was removed during the run, after it was opened",
         gone.display()
     ))
+}
+
+/// What the engine knows of a recording before a sample is read.
+pub fn recording_info(
+    description: &RecordingDescription,
+    probe: &Probe,
+    identity: String,
+) -> RecordingInfo {
+    RecordingInfo {
+        sampling_frequency_hz: description.sampling_frequency_hz,
+        n_samples: description.n_samples,
+        segments: description
+            .segments
+            .iter()
+            .filter(|segment| segment.n_samples > 0)
+            .map(|segment| Segment {
+                start: segment.start_sample,
+                n_samples: segment.n_samples,
+            })
+            .collect(),
+        sample_type: match description.sample_type {
+            recording::SampleType::I16 => SampleType::I16,
+            recording::SampleType::U16 => SampleType::U16,
+            recording::SampleType::I32 => SampleType::I32,
+            recording::SampleType::F32 => SampleType::F32,
+        },
+        gains_uv: description.gains_uv.clone(),
+        offsets_uv: description.offsets_uv.clone(),
+        sample_delay: description.sample_delay.clone(),
+        contacts: probe
+            .contacts
+            .iter()
+            .map(|contact| Contact {
+                x_um: contact.x_um,
+                y_um: contact.y_um,
+                shank: contact.shank,
+            })
+            .collect(),
+        identity,
+    }
 }
 
 /// An open file as the engine's recording.
@@ -129,38 +170,7 @@ impl OpenRecording {
         for file in &files {
             identity.push_str(&file.fingerprint);
         }
-        let info = RecordingInfo {
-            sampling_frequency_hz: description.sampling_frequency_hz,
-            n_samples: description.n_samples,
-            segments: description
-                .segments
-                .iter()
-                .filter(|segment| segment.n_samples > 0)
-                .map(|segment| Segment {
-                    start: segment.start_sample,
-                    n_samples: segment.n_samples,
-                })
-                .collect(),
-            sample_type: match description.sample_type {
-                recording::SampleType::I16 => SampleType::I16,
-                recording::SampleType::U16 => SampleType::U16,
-                recording::SampleType::I32 => SampleType::I32,
-                recording::SampleType::F32 => SampleType::F32,
-            },
-            gains_uv: description.gains_uv.clone(),
-            offsets_uv: description.offsets_uv.clone(),
-            sample_delay: description.sample_delay.clone(),
-            contacts: probe
-                .contacts
-                .iter()
-                .map(|contact| Contact {
-                    x_um: contact.x_um,
-                    y_um: contact.y_um,
-                    shank: contact.shank,
-                })
-                .collect(),
-            identity,
-        };
+        let info = recording_info(description, probe, identity);
         Ok(Arc::new(Self {
             selected,
             info,

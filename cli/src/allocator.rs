@@ -58,3 +58,21 @@ fn out_of_memory(bytes: usize) -> ! {
     let _ = std::io::stderr().write_all(&text[..text.len() - unused]);
     std::process::exit(ExitCode::Memory as i32)
 }
+
+/// Gives memory that was freed back to the system. Its allocator keeps a good part of it, for every thread that there ever was, and
+/// the buffers of one stage are of little use to the next.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_back() {
+    #[expect(unsafe_code, reason = "a function of the system's library")]
+    // SAFETY: `malloc_trim` takes a number of bytes to keep and may be called at any time, from any thread.
+    unsafe {
+        unsafe extern "C" {
+            fn malloc_trim(keep_bytes: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
+}
+
+/// Elsewhere the allocator is left alone.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back() {}

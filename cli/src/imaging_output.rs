@@ -66,16 +66,6 @@ pub struct Made<'a> {
     pub final_folder: &'a Path,
 }
 
-/// Memory that a run takes, bytes: the reference's frames, the blocks of each thread, the network's features.
-pub fn estimate_memory(info: &MovieInfo, threads: usize) -> u64 {
-    let pixels = info.n_pixels() as u64;
-    let sample = (48u64 << 20).min(300 * pixels) * (info.pixel_type.size_bytes() as u64 + 4);
-    // Raw, decoded and moved frames, and the sums, of about twenty frames.
-    let lane = 20 * pixels * 12 + 12 * pixels * 4 + (64 << 20);
-    let images = 30 * 4 * pixels;
-    sample + lane * threads as u64 + images + (96 << 20)
-}
-
 /// Disk that the work folder takes, bytes: the binned movie and the traces (of about a cell every 600 pixels) of each channel that
 /// has some.
 pub fn estimate_disk(info: &MovieInfo, parameters: &ImagingParameters) -> u64 {

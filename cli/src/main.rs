@@ -4,6 +4,7 @@ mod adapt;
 mod again;
 mod allocator;
 mod commands;
+mod estimates;
 mod exit;
 #[cfg(test)]
 mod hostile;

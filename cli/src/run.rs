@@ -11,12 +11,13 @@ use somata_engine::{
     device::{DeviceChoice, Executor, adapters},
     error::EngineError,
     parameters::ParameterSet,
-    stream::Control,
+    stream::{Control, Event},
 };
 use somata_io::{atomic::OutputFolder, lock::FolderLock};
 
 use crate::{
     again::Again,
+    allocator,
     commands::{help::heading, print, print_json},
     exit::{ExitCode, Failure, Outcome},
     messages::Messages,
@@ -202,7 +203,12 @@ impl Session {
         let messages = Messages::new(run.quiet, run.events.as_deref())?;
         let messages = Arc::new(messages.with_details(run.verbose));
         let shown = Arc::clone(&messages);
-        let control = Arc::new(Control::new(Box::new(move |event| shown.show(event))));
+        let control = Arc::new(Control::new(Box::new(move |event| {
+            if matches!(event, Event::StageDone { .. }) {
+                allocator::give_back();
+            }
+            shown.show(event);
+        })));
         let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
         let work = WorkFolder::open(work)?;
         let signals = Signals::watch(&control, work.checkpoints()).map_err(|error| {

@@ -349,15 +349,6 @@ fn motion_csv(motion: &Motion, corrected: bool) -> String {
     text
 }
 
-/// Memory that a sort takes, bytes: windows and detection buffers of each thread, sampled events, survey.
-pub fn estimate_memory(n_channels: usize, threads: usize) -> u64 {
-    let window = 18_432 * 4 * n_channels as u64;
-    // Raw, microvolts, whitened, scores and six convolved shapes, and the matcher's scores of about a unit a channel.
-    let lane = window * 14;
-    let fixed = (160 << 20) + 2 * (192 << 20);
-    fixed.min(window * 60) + lane * threads as u64 + (64 << 20)
-}
-
 /// Disk that the work folder takes, bytes: features of the spikes, and checkpoints.
 pub fn estimate_disk(n_channels: usize, duration_s: f64) -> u64 {
     let spikes = 8.0 * n_channels as f64 * duration_s;

@@ -22,6 +22,7 @@ use crate::{
         print_json,
         validate::{check_movie_truth, score_planes},
     },
+    estimates,
     exit::{ExitCode, Failure, Outcome},
     imaging_output as output,
     kept_movies::KeptMovies,
@@ -157,9 +158,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let info = movie.info();
     check_movie(info, arguments.functional_channel - 1)?;
     let what = format!("frames of {} × {} pixels", info.height, info.width);
-    let threads = threads(&arguments.run, &what, |threads| {
-        output::estimate_memory(info, threads)
-    })?;
+    let (weights, _) = network_weights(arguments.weights.as_deref())?;
+    let memory = estimates::image_memory(info, &parameters, arguments.tau, &weights)?;
+    let threads = threads(&arguments.run, &what, &memory)?;
     let key = result_key(arguments, &movie, &parameters)?;
     if arguments.output.dry_run {
         return print_json(&json!({
@@ -171,7 +172,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             "device": choice.to_string(),
             "threads": threads,
             "stages": output::stages(info),
-            "memory_bytes": output::estimate_memory(info, threads),
+            "memory_bytes": memory(threads),
             "disk_bytes": output::estimate_disk(info, &parameters),
             "out": path_text(&arguments.output.out),
             "parameters": parameters,

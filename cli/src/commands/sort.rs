@@ -22,6 +22,7 @@ use crate::{
         print_json,
         validate::{check_truth, score},
     },
+    estimates,
     exit::Outcome,
     report,
     run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
@@ -150,11 +151,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
         // What is wrong with it should show now and not after an hour.
         check_truth(truth)?;
     }
-    let n_channels = recording.info().n_channels();
+    let info = recording.info();
     let threads = threads(
         &arguments.run,
-        &format!("{n_channels} channels"),
-        |threads| output::estimate_memory(n_channels, threads),
+        &format!("{} channels", info.n_channels()),
+        // It must hold whatever the tissue does.
+        |threads| estimates::sort_memory(info, &parameters, threads, true),
     )?;
     let key = result_key(&recording, &parameters)?;
     if arguments.output.dry_run {
@@ -316,7 +318,8 @@ fn dry_run(
         "device": choice.to_string(),
         "threads": threads,
         "stages": stages,
-        "memory_bytes": output::estimate_memory(info.n_channels(), threads),
+        "memory_bytes": estimates::sort_memory(info, parameters, threads, false),
+        "memory_bytes_if_it_drifts": estimates::sort_memory(info, parameters, threads, true),
         "disk_bytes": output::estimate_disk(info.n_channels(), info.duration_s()),
         "out": path_text(&arguments.output.out),
         "parameters": parameters,

@@ -9,6 +9,7 @@ mod bad_movies;
 mod convert;
 mod data;
 mod drawing;
+mod estimates;
 mod extremes;
 mod faults_device;
 mod faults_disk;

@@ -41,7 +41,10 @@ impl CpuExecutor {
 }
 
 enum Slot {
+    /// A buffer of the arena.
     Owned(Vec<u32>),
+    /// What the host sent. It was not taken from the arena and does not go there: with every block one more would pile up.
+    Uploaded(Vec<u32>),
     Resident(Arc<Vec<u32>>),
 }
 
@@ -84,7 +87,7 @@ fn call(dispatch: &Dispatch, slots: &mut [Slot]) -> Duration {
         .zip(&is_written)
         .filter(|(_, written)| **written)
         .map(|(id, _)| match &mut slots[id.0] {
-            Slot::Owned(words) => std::mem::take(words),
+            Slot::Owned(words) | Slot::Uploaded(words) => std::mem::take(words),
             Slot::Resident(_) => panic!("`{}` writes to resident data", dispatch.kernel.stem),
         })
         .collect();
@@ -97,7 +100,7 @@ fn call(dispatch: &Dispatch, slots: &mut [Slot]) -> Duration {
             .zip(&is_written)
             .map(|(id, written)| match (&slots[id.0], written) {
                 (_, true) => Buffer::ReadWrite(outputs.next().expect("taken above")),
-                (Slot::Owned(words), false) => Buffer::Read(words),
+                (Slot::Owned(words) | Slot::Uploaded(words), false) => Buffer::Read(words),
                 (Slot::Resident(words), false) => Buffer::Read(words),
             })
             .collect();
@@ -107,7 +110,10 @@ fn call(dispatch: &Dispatch, slots: &mut [Slot]) -> Duration {
     let elapsed = start.elapsed();
     let ids = dispatch.buffers.iter().zip(&is_written);
     for ((id, _), words) in ids.filter(|(_, written)| **written).zip(written) {
-        slots[id.0] = Slot::Owned(words);
+        match &mut slots[id.0] {
+            Slot::Owned(place) | Slot::Uploaded(place) => *place = words,
+            Slot::Resident(_) => {}
+        }
     }
     elapsed
 }
@@ -136,7 +142,7 @@ impl Executor for CpuExecutor {
                     buffer.fill(0);
                     Slot::Owned(buffer)
                 }
-                BufferSource::Upload(words) => Slot::Owned(words),
+                BufferSource::Upload(words) => Slot::Uploaded(words),
                 BufferSource::Resident(resident) => Slot::Resident(
                     resident
                         .storage
@@ -157,7 +163,7 @@ impl Executor for CpuExecutor {
             .iter()
             .map(
                 |id| match std::mem::replace(&mut slots[id.0], Slot::Owned(Vec::new())) {
-                    Slot::Owned(words) => words,
+                    Slot::Owned(words) | Slot::Uploaded(words) => words,
                     Slot::Resident(words) => words.to_vec(),
                 },
             )
@@ -182,5 +188,12 @@ impl Executor for CpuExecutor {
 
     fn kernel_times(&self) -> KernelTimes {
         self.times.lock().expect("no panic while timing").clone()
+    }
+
+    /// Threads of a pass end with it; those of rayon's pool, which play lists too, stay.
+    fn rest(&self) {
+        let clear = || ARENA.with_borrow_mut(|arena| *arena = Vec::new());
+        clear();
+        rayon::broadcast(|_| clear());
     }
 }

@@ -112,6 +112,8 @@ pub trait Executor: Send + Sync {
     fn blocks_together(&self, bytes_per_block: u64) -> usize;
     /// Time spent in each kernel.
     fn kernel_times(&self) -> KernelTimes;
+    /// Gives back memory that was kept for more of the same, since something else begins.
+    fn rest(&self) {}
 }
 
 impl dyn Executor + '_ {

@@ -142,7 +142,7 @@ pub fn image(
         options.network_identity,
         &options.executor.name(),
     ];
-    let bin_frames = bin_frames(movie, parameters, options.decay_s);
+    let bin_frames = bin_frames(info, parameters, options.decay_s);
     let run = Run {
         movie,
         parameters,
@@ -225,8 +225,11 @@ fn check_network(network: &Network) -> Result<()> {
 }
 
 /// Frames of a bin: a part of the indicator's decay, more in long movies, fewer in short ones.
-fn bin_frames(movie: &dyn Movie, parameters: &ImagingParameters, decay_s: Option<f64>) -> usize {
-    let info = movie.info();
+pub(super) fn bin_frames(
+    info: &MovieInfo,
+    parameters: &ImagingParameters,
+    decay_s: Option<f64>,
+) -> usize {
     let decay = decay_s.unwrap_or(parameters.deconvolution.default_decay_s);
     let wanted = (parameters.binning.decays * decay * info.frame_rate_hz).floor() as usize;
     let least = info.n_frames.div_ceil(parameters.binning.max_bins as usize);
@@ -375,6 +378,7 @@ impl Run<'_> {
         let parameters = &self.parameters.registration;
         let (executor, control) = (self.options.executor, self.options.control);
         let reference = reference_image::make(self.movie, at, parameters, executor, control)?;
+        executor.rest();
         let path = self.file("bins", at[0]);
         let plane = register(
             self.movie,
@@ -471,6 +475,7 @@ impl Run<'_> {
             rois.extend(found);
         }
         refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
+        executor.rest();
         // From top to bottom, so that neighbours in the list are neighbours in the image.
         rois.sort_by_key(|roi| roi.body[roi.body.len() / 2]);
         let offset = background::offset(&registered.mean, &registered.noise, measured);

@@ -23,6 +23,7 @@ pub mod extraction;
 pub mod frames;
 pub mod imager;
 pub mod matching;
+pub mod memory;
 pub mod morphology;
 pub mod neuropil;
 pub mod proposals;

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Version of what is stored; a change of any stored type asks for another one, since content tells nothing of its types.
-const LAYOUT: &str = "layout 2";
+const LAYOUT: &str = "layout 3";
 
 /// Looks whether the input is still what it was.
 type Check<'a> = Box<dyn Fn() -> Result<()> + Send + Sync + 'a>;
@@ -108,7 +108,7 @@ impl<'a> Checkpoints<'a> {
     /// A stored result; a damaged file counts as none, and is made again.
     fn load<T: DeserializeOwned>(&self, stage: &str) -> Option<T> {
         let bytes = fs::read(self.path(stage)?).ok()?;
-        let (stored, content) = bytes.split_at_checked(32)?;
+        let (stored, content) = bytes.split_at_checked(HASH_BYTES)?;
         if blake3::hash(content).as_bytes() != stored {
             return None;
         }
@@ -119,23 +119,72 @@ impl<'a> Checkpoints<'a> {
         let Some(path) = self.path(stage) else {
             return Ok(());
         };
-        let content = postcard::to_stdvec(value)
-            .map_err(|error| work_error("write", &path, std::io::Error::other(error)))?;
-        write_whole(&path, &[blake3::hash(&content).as_bytes(), &content])
+        // Written as it is encoded: a result can be a good part of all memory, and its bytes would be as much again.
+        write_by(&path, |file| {
+            file.write_all(&[0; HASH_BYTES])?;
+            let mut hashed = Hashed {
+                file: &mut *file,
+                hasher: blake3::Hasher::new(),
+                buffer: Vec::with_capacity(BUFFER_BYTES),
+                failure: None,
+            };
+            let encoded = postcard::to_io(value, &mut hashed).map(|_| ());
+            if let Some(failure) = hashed.failure.take() {
+                return Err(failure);
+            }
+            encoded.map_err(io::Error::other)?;
+            if let Err(error) = hashed.flush() {
+                return Err(hashed.failure.take().unwrap_or(error));
+            }
+            let hash = hashed.hasher.finalize();
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(hash.as_bytes())
+        })
+    }
+}
+
+/// Bytes of the hash at the start of a stored result.
+const HASH_BYTES: usize = 32;
+
+/// Bytes that are hashed and written together.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A file whose content is hashed as it is written.
+struct Hashed<'a> {
+    file: &'a mut File,
+    hasher: blake3::Hasher,
+    buffer: Vec<u8>,
+    /// Why something could not be written: an encoder says only that it could not.
+    failure: Option<io::Error>,
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
+            self.flush()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hasher.update(&self.buffer);
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        written.map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
     }
 }
 
 /// Writes a file under a temporary name, syncs and renames it.
-///
-/// # Errors
-/// When the disk is full or the folder cannot be written.
-pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
+fn write_by(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let temporary = path.with_extension("partial");
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let mut file = File::create(&temporary)?;
-        for part in parts {
-            file.write_all(part)?;
-        }
+        content(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
@@ -145,7 +194,7 @@ pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
     })
 }
 
-pub(crate) fn work_error(action: &'static str, path: &Path, source: std::io::Error) -> EngineError {
+pub(crate) fn work_error(action: &'static str, path: &Path, source: io::Error) -> EngineError {
     EngineError::Work {
         action,
         path: path.display().to_string(),

@@ -21,10 +21,17 @@ pub struct SpikeEvent {
 }
 
 /// The events that are kept, by channel.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct EventSample {
     capacity: usize,
     channels: Vec<Vec<(u64, SpikeEvent)>>,
+    /// Hash above which a channel's events have no chance any more: that of the last one kept when it was full.
+    limits: Vec<u64>,
+}
+
+/// Events that wait for the next trim beside `capacity` kept ones.
+fn slack(capacity: usize) -> usize {
+    capacity / 8 + 64
 }
 
 impl EventSample {
@@ -33,6 +40,7 @@ impl EventSample {
         Self {
             capacity,
             channels: vec![Vec::new(); n_channels],
+            limits: vec![u64::MAX; n_channels],
         }
     }
 
@@ -40,9 +48,20 @@ impl EventSample {
     pub fn push(&mut self, event: SpikeEvent) {
         let channel = event.channel as usize;
         let key = hash(event.sample, event.channel, event.unit);
+        if key > self.limits[channel] {
+            return;
+        }
         self.channels[channel].push((key, event));
-        if self.channels[channel].len() >= 2 * self.capacity + 1024 {
+        if self.channels[channel].len() >= self.capacity + slack(self.capacity) {
             self.trim(channel);
+        }
+    }
+
+    /// Drops what waits for a trim: nothing more will be offered.
+    pub fn end(&mut self) {
+        for channel in 0..self.channels.len() {
+            self.trim(channel);
+            self.channels[channel].shrink_to_fit();
         }
     }
 
@@ -51,14 +70,13 @@ impl EventSample {
         if kept.len() > self.capacity {
             kept.sort_by_key(|(key, event)| (*key, event.sample, event.unit));
             kept.truncate(self.capacity);
+            self.limits[channel] = kept.last().map_or(u64::MAX, |(key, _)| *key);
         }
     }
 
     /// The kept events of every channel, in order of time.
     pub fn into_channels(mut self) -> Vec<Vec<SpikeEvent>> {
-        for channel in 0..self.channels.len() {
-            self.trim(channel);
-        }
+        self.end();
         self.channels
             .into_iter()
             .map(|kept| {
@@ -78,4 +96,55 @@ fn hash(sample: i64, channel: u32, unit: i32) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_that_of_the_smallest_hashes_whatever_the_order_and_is_never_much_larger() {
+        let event = |sample: i64, unit: i32| SpikeEvent {
+            sample,
+            channel: 1,
+            unit,
+            amplitude: 1.0,
+            features: vec![sample as f32],
+        };
+        let mut all: Vec<SpikeEvent> = (0..5000)
+            .map(|k| event(k * 37 % 5003, (k % 3) as i32 - 1))
+            .collect();
+        let capacity = 100;
+        let sample_of = |events: &[SpikeEvent]| {
+            let mut sample = EventSample::new(2, capacity);
+            for event in events {
+                sample.push(event.clone());
+                assert!(sample.channels[1].len() < capacity + slack(capacity));
+            }
+            let channels = sample.into_channels();
+            assert!(channels[0].is_empty());
+            channels[1]
+                .iter()
+                .map(|event| (event.sample, event.unit, event.features[0]))
+                .collect::<Vec<_>>()
+        };
+        let first = sample_of(&all);
+        let mut smallest: Vec<(u64, i64, i32)> = all
+            .iter()
+            .map(|event| {
+                let key = hash(event.sample, event.channel, event.unit);
+                (key, event.sample, event.unit)
+            })
+            .collect();
+        smallest.sort_unstable();
+        smallest.truncate(capacity);
+        let mut expected: Vec<(i64, i32, f32)> = smallest
+            .into_iter()
+            .map(|(_, sample, unit)| (sample, unit, sample as f32))
+            .collect();
+        expected.sort_by_key(|&(sample, unit, _)| (sample, unit));
+        assert_eq!(first, expected);
+        all.reverse();
+        assert_eq!(sample_of(&all), first);
+    }
 }

@@ -42,6 +42,11 @@ pub struct LabelledEvent {
     pub amplitude: f32,
 }
 
+/// Blocks that are summed together at least, of so many bytes each.
+pub(super) fn blocks_together(bytes_per_block: u64) -> u64 {
+    (SMALLEST_BINDING / bytes_per_block.max(1)).clamp(1, BLOCKS_TOGETHER)
+}
+
 /// Mean waveform of every label on the nearest `max_channels` channels, of the data less all `known` spikes, each
 /// event's own template put back. `events` and the known spikes are in order of time.
 ///
@@ -64,8 +69,7 @@ pub(super) fn average(
     let words = n_labels * n_neighbours * taps.n;
     let mut sums = vec![0i64; words];
     // Where the tissue moved every block may have its own templates to subtract.
-    let fit =
-        (SMALLEST_BINDING / stage.front_end.bytes_per_block().max(1)).clamp(1, BLOCKS_TOGETHER);
+    let fit = blocks_together(stage.front_end.bytes_per_block());
     let together = if stage.correction.is_some() {
         1
     } else {

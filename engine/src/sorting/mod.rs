@@ -18,6 +18,7 @@ pub mod events;
 mod finish;
 pub mod geometry;
 pub mod mean_waveforms;
+pub mod memory;
 pub mod motion;
 mod passes;
 pub mod preprocessing;

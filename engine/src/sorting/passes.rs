@@ -19,6 +19,7 @@ use super::{
 use crate::{
     device::Commands,
     error::Result,
+    parameters::sorting::Clustering,
     pipeline::checked_file::{CheckedWriter, Checksum},
     recording::{Recording, RecordingInfo, SampleType},
     stream::{
@@ -73,6 +74,16 @@ impl NotFinite {
     }
 }
 
+/// Events that are kept of each channel.
+pub(super) fn most_events(
+    n_channels: usize,
+    feature_length: usize,
+    parameters: &Clustering,
+) -> usize {
+    let most = EVENT_BYTES / 4 / feature_length.max(1) / n_channels.max(1);
+    most.min(parameters.max_events as usize).max(100)
+}
+
 impl Run<'_> {
     /// As [`Run::pass`], but one block at a time where every block may have its own templates.
     fn matching_pass(
@@ -101,12 +112,8 @@ impl Run<'_> {
     }
 
     fn event_sample(&self, n_channels: usize, feature_length: usize) -> EventSample {
-        let most = EVENT_BYTES / 4 / feature_length.max(1) / n_channels.max(1);
-        EventSample::new(
-            n_channels,
-            most.min(self.parameters.clustering.max_events as usize)
-                .max(100),
-        )
+        let most = most_events(n_channels, feature_length, &self.parameters.clustering);
+        EventSample::new(n_channels, most)
     }
 
     /// Detection over the whole recording: a sample of events with features, and the raster for motion.
@@ -155,6 +162,7 @@ impl Run<'_> {
                 Ok(())
             },
         )?;
+        events.end();
         Ok(Detected {
             events,
             raster,
@@ -230,6 +238,7 @@ impl Run<'_> {
                 Ok(())
             },
         )?;
+        events.end();
         Ok(Matched { spikes, events })
     }
 

@@ -56,7 +56,7 @@ const MAX_TAPS: usize = 256;
 const MIN_RATE_HZ: f64 = 5000.0;
 
 /// Samples of a template.
-fn taps(parameters: &SortingParameters, sampling_frequency_hz: f64) -> Taps {
+pub(super) fn taps(parameters: &SortingParameters, sampling_frequency_hz: f64) -> Taps {
     let samples = |ms: f64| (ms * sampling_frequency_hz / 1000.0).round() as usize;
     let before = samples(parameters.templates.before_ms);
     Taps {
@@ -84,7 +84,7 @@ pub(super) struct Detected {
 }
 
 /// What one round of matching leaves for the next.
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(super) struct Matched {
     pub(super) spikes: Vec<Spike>,
     pub(super) events: EventSample,
@@ -293,10 +293,12 @@ impl Run<'_> {
         let rounds = self.parameters.matching.rounds;
         for round in 0..rounds {
             let known = matcher.take();
+            // Taken, not copied: they are the largest of what is held.
+            let learned_from = std::mem::take(&mut matched);
             let templates =
                 self.checkpoints
                     .stage(control, &format!("templates {}", round + 1), || {
-                        self.learn_templates(&stage, known.as_ref(), &matched)
+                        self.learn_templates(&stage, known.as_ref(), learned_from)
                     })?;
             drop(known);
             if templates.is_empty() {
@@ -472,12 +474,12 @@ impl Run<'_> {
         &self,
         stage: &Stage<'_>,
         known: Option<&Matchers>,
-        matched: &Matched,
+        matched: Matched,
     ) -> Result<Vec<Template>> {
         let parameters = self.parameters;
         let test = RefractoryTest::new(self.fs, self.n_samples());
-        let mut spikes = matched.spikes.clone();
-        let mut channels = matched.events.clone().into_channels();
+        let Matched { mut spikes, events } = matched;
+        let mut channels = events.into_channels();
         if let Some(matchers) = known {
             let verdict = curation::judge(
                 &matchers.reference,
@@ -534,6 +536,8 @@ impl Run<'_> {
         if trains.is_empty() {
             return Ok(Vec::new());
         }
+        // The features have done their work.
+        drop(channels);
         labelled.sort_by_key(|event| (event.sample, event.channel, event.label));
         let taps = self.taps();
         spikes.sort_by_key(|spike| (spike.sample, spike.unit));
@@ -574,7 +578,7 @@ impl Run<'_> {
     ) -> Result<Matchers> {
         let taps = self.taps();
         let rank = self.parameters.templates.rank as usize;
-        let reference = MatchTables::new(templates, rank, CHANNEL_KEEP, taps);
+        let mut reference = MatchTables::new(templates, rank, CHANNEL_KEEP, taps);
         let (group_of, groups) = match stage.correction {
             None => (vec![0; self.grid.blocks.len()], vec![Vec::new()]),
             Some(correction) => correction.groups(&self.grid.blocks),
@@ -608,6 +612,7 @@ impl Run<'_> {
                 )
             })
             .collect::<Result<Vec<Matcher>>>()?;
+        reference.free_products();
         Ok(Matchers {
             reference,
             by_group,

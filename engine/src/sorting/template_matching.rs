@@ -133,6 +133,13 @@ impl MatchTables {
         self.units.len()
     }
 
+    /// Frees what only a device needs once it has it: with many units the products are the largest of the tables.
+    pub fn free_products(&mut self) {
+        self.spatial = Vec::new();
+        self.temporal = Vec::new();
+        self.cross = Vec::new();
+    }
+
     /// Units whose templates interact with a unit's, itself included.
     pub fn neighbours(&self, unit: usize) -> &[u32] {
         &self.pair_unit[self.pair_start[unit] as usize..self.pair_start[unit + 1] as usize]
@@ -281,7 +288,7 @@ impl Matcher {
     /// When the device has no room.
     pub fn new(
         executor: &dyn Executor,
-        tables: MatchTables,
+        mut tables: MatchTables,
         reference: &MatchTables,
         shapes: &Shapes,
         feature_table: &[u32],
@@ -363,6 +370,10 @@ impl Matcher {
                 }
             }
         }
+        let spatial = executor.resident("spatial", &tables.spatial)?;
+        let temporal = executor.resident("temporal", &tables.temporal)?;
+        let cross = executor.resident("cross", &tables.cross)?;
+        tables.free_products();
         Ok(Self {
             score: ScoreTemplatesParams {
                 n_blocks: 0,
@@ -395,13 +406,13 @@ impl Matcher {
             feature_length,
             channel_start: executor.resident("unit_channel_start", &channel_start)?,
             channel: executor.resident("unit_channel", &channel)?,
-            spatial: executor.resident("spatial", &tables.spatial)?,
-            temporal: executor.resident("temporal", &tables.temporal)?,
+            spatial,
+            temporal,
             waveform: executor.resident("waveform", &waveform)?,
             unit_table: executor.resident("unit_table", &unit_table)?,
             pair_start: executor.resident("pair_start", &tables.pair_start)?,
             pair_unit: executor.resident("pair_unit", &tables.pair_unit)?,
-            cross: executor.resident("cross", &tables.cross)?,
+            cross,
             feature_neighbour: executor.resident("unit_feature_neighbour", &unit_neighbours)?,
             basis: executor.resident("basis", &shapes.basis)?,
             tables,

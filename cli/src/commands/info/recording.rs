@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use somata_engine::parameters::sorting::SortingParameters;
 use somata_io::recording::selection::Selected;
 
 use super::drawing::{Style, draw};
 use crate::{
+    adapt::recording_info,
     again::path_text,
     commands::{info::next_command, print, print_json, sort::InputArguments},
+    estimates,
     exit::Outcome,
     messages::size_text,
-    sorting_output::{estimate_disk, estimate_memory},
+    sorting_output::estimate_disk,
 };
 
 /// Prints what is known of a recording, given as `paths` and `input`, and how it would be sorted.
@@ -129,12 +132,15 @@ pub fn tell(
     for warning in &d.warnings {
         text.push_str(&format!("warning    {warning}\n"));
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    text.push_str(&format!(
-        "needs      to be sorted about {} of memory with {threads} threads, and {} of disk while it runs\n",
-        size_text(estimate_memory(d.n_channels, threads)),
-        size_text(estimate_disk(d.n_channels, d.duration_s())),
-    ));
+    if let Some(probe) = probe {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let info = recording_info(d, probe, String::new());
+        text.push_str(&format!(
+            "needs      to be sorted about {} of memory with {threads} threads, and {} of disk while it runs\n",
+            size_text(estimates::sort_memory(&info, &SortingParameters::default(), threads, false)),
+            size_text(estimate_disk(d.n_channels, d.duration_s())),
+        ));
+    }
     let mut options = input.given();
     if probe.is_none() {
         options.extend(["--probe".to_owned(), "FILE".to_owned()]);

@@ -63,7 +63,7 @@
     const finite = (key) => units.map((u) => metricOf(u, key));
     for (const [key, label, lines, domain] of [
       ['snr', 'SNR', [5], null], ['firing_rate_hz', 'firing rate, Hz', [], null], ['isi_violations_ratio', 'ISI violations ratio', [.1], null],
-      ['amplitude_cutoff', 'amplitude cutoff', [.1], [0, .5]], ['presence_ratio', 'presence ratio', [.9], [0, 1]], ['template_norm', 'template norm', [6], null],
+      ['amplitude_cutoff', 'amplitude cutoff', [.1], [0, .5]], ['presence_ratio', 'presence ratio', [.9], [0, 1]], ['template_norm', 'template norm', [6.2], null],
     ]) {
       const values = finite(key);
       if (values.some((v) => v !== null && v !== undefined)) histogramPlot(card(many, label), label, values, { lines, domain, bins: 24, x: '' });

@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// Half the side of the patch around a peak, pixels.
-const HALF_PATCH: usize = 14;
+pub(crate) const HALF_PATCH: usize = 14;
 /// Peaks that are looked at, at most.
-const MAX_PEAKS: usize = 300;
+pub(crate) const MAX_PEAKS: usize = 300;
 /// Values of all patches that are in memory at once.
-const MAX_VALUES: usize = 24 << 20;
+pub(crate) const MAX_VALUES: usize = 24 << 20;
 /// Rounds of the factorisation.
 const ROUNDS: usize = 4;
 /// A bin is active when the trace stands this many noise deviations above its median.

@@ -24,7 +24,7 @@ pub const BACKGROUND_RADIUS: usize = 12;
 /// Smoothed values above this are activity, noise deviations.
 pub const THRESHOLD_SD: f32 = 3.0;
 /// Bytes of the bins that travel together.
-const GROUP_BYTES: usize = 8 << 20;
+pub(crate) const GROUP_BYTES: usize = 8 << 20;
 
 /// Summary images of one plane, `[y, x]` each; 0 where nothing was measured.
 #[derive(Clone, Debug, Deserialize, Serialize)]

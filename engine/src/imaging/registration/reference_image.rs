@@ -18,7 +18,7 @@ use crate::{
     device::{BufferId, Commands, Executor},
     error::Result,
     linalg,
-    movie::Movie,
+    movie::{Movie, MovieInfo},
     parameters::imaging::Registration,
     stream::Control,
 };
@@ -32,13 +32,13 @@ const ROUNDS: (usize, usize) = (1, 2);
 /// Gauss-Newton steps of a round.
 const STEPS: u32 = 2;
 /// Frames that tell the bidirectional offset.
-const BIDIRECTIONAL_FRAMES: usize = 60;
+pub(crate) const BIDIRECTIONAL_FRAMES: usize = 60;
 /// Part of the frames that a round leaves out: those that fit worst.
 const WORST: f64 = 0.2;
 /// Frames that must have measured a pixel of the reference.
 const MIN_MEASURED: f32 = 5.0;
 /// Frames that travel together.
-const TOGETHER: usize = 20;
+pub(crate) const TOGETHER: usize = 20;
 
 /// What all frames of a plane are registered to.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -88,6 +88,13 @@ struct Sample<'a> {
     row_offset: f32,
 }
 
+/// How many frames the reference is made of.
+pub(crate) fn sampled_frames(info: &MovieInfo, parameters: &Registration) -> usize {
+    let most =
+        (SAMPLE_PIXELS / info.n_pixels().max(1)).clamp(10, parameters.reference_frames as usize);
+    most.min(info.n_frames)
+}
+
 /// Makes the reference of a plane.
 ///
 /// # Errors
@@ -100,9 +107,7 @@ pub fn make(
     control: &Control,
 ) -> Result<Reference> {
     let info = movie.info();
-    let most =
-        (SAMPLE_PIXELS / info.n_pixels().max(1)).clamp(10, parameters.reference_frames as usize);
-    let n_frames = most.min(info.n_frames);
+    let n_frames = sampled_frames(info, parameters);
     // Spread over the movie, both ends included.
     let at = |k: usize| k * (info.n_frames - 1) / (n_frames - 1).max(1);
     let frame_bytes = info.frame_bytes();
@@ -369,6 +374,9 @@ impl Sample<'_> {
         Ok(sum.finish(before))
     }
 }
+
+/// Bytes of the sums of a pixel.
+pub(crate) const MOMENT_BYTES: usize = 12;
 
 /// Sums about a known image, from which mean and variance are made.
 struct Moments {

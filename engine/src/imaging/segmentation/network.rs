@@ -356,6 +356,20 @@ impl Network {
         sum(&self.down) + sum(&self.up) + unit(&self.output)
     }
 
+    /// Bytes that all buffers of one image take on the processor, a pixel of the input: they are made before the first kernel runs.
+    pub fn held_bytes_per_pixel(&self) -> f64 {
+        let level = |n: usize| 4.0 / 4f64.powi(n as i32);
+        let units = |blocks: &[Block]| -> f64 {
+            let of = |(n, block): (usize, &Block)| 5.0 * f64::from(block.width) * level(n);
+            blocks.iter().enumerate().map(of).sum()
+        };
+        let pooled: f64 = (1..self.down.len())
+            .map(|n| f64::from(self.down[n - 1].width) * level(n))
+            .sum();
+        let outside = 4.0 * (self.channels as f64 + f64::from(self.output.out_channels));
+        units(&self.down) + units(&self.up) + pooled + outside
+    }
+
     /// Bytes of the largest buffer that a pixel of the input takes.
     pub fn bytes_per_pixel(&self) -> u64 {
         let widest = self.down.iter().chain(&self.up);

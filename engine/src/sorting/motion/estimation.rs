@@ -103,7 +103,7 @@ impl Raster {
 }
 
 /// Whether contacts are dense enough, over enough length, to see the tissue move.
-fn shows_motion(geometry: &Geometry) -> bool {
+pub(crate) fn shows_motion(geometry: &Geometry) -> bool {
     let mut depths: Vec<f64> = geometry
         .contacts
         .iter()

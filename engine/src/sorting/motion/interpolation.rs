@@ -25,7 +25,7 @@ const NUGGET: f64 = 0.01;
 /// Displacements this near share one set of templates, µm; further where there would be too many sets.
 const BIN_UM: f64 = 3.0;
 /// Sets of templates at most: each takes memory for all products of templates.
-const MAX_GROUPS: usize = 24;
+pub(crate) const MAX_GROUPS: usize = 24;
 /// Moved rows of a template whose norm is below this share of the largest are left out.
 const KEEP_SHARE: f64 = 0.01;
 

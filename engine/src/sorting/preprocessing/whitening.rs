@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Samples from which one covariance is estimated, at most.
-const COVARIANCE_SAMPLES: usize = 100_000;
+pub(crate) const COVARIANCE_SAMPLES: usize = 100_000;
 
 /// The whitening matrix as a sparse table.
 #[derive(Clone)]

@@ -107,8 +107,11 @@ pub(super) fn place(
     };
     if !unused_channels.is_empty() {
         warnings.push(format!(
-            "{} channels are marked unused in the meta file (a reference or switched off)",
-            unused_channels.len()
+            "{} marked unused in the meta file (a reference or switched off)",
+            match unused_channels.len() {
+                1 => "1 channel is".to_owned(),
+                n => format!("{n} channels are"),
+            }
         ));
     }
     let contacts = sites.into_iter().zip(acquired).enumerate().map(

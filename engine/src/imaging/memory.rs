@@ -1,0 +1,158 @@
+//! How much memory an imaging run takes, before it begins.
+//!
+//! As of a sort ([`crate::sorting::memory`]): each stage's buffers are counted as the stage makes them, and the largest stage counts.
+//! What is not known beforehand is assumed: a cell for so many pixels, and a peak of activity for so many. What is asked of it is
+//! in docs/concepts/memory.md, and is tested with the real program (`cli/tests/command/estimates.rs`).
+
+use super::{
+    detection::{activity, summary},
+    frames::FrameGrid,
+    imager::bin_frames,
+    registration::reference_image,
+    segmentation::Network,
+};
+use crate::{movie::MovieInfo, parameters::imaging::ImagingParameters};
+
+/// Pixels for each cell, as assumed.
+const PIXELS_PER_CELL: f64 = 600.0;
+/// Pixels for each peak of activity that is looked at, as assumed.
+const PIXELS_PER_PEAK: f64 = 1000.0;
+/// The program itself with the network's weights, and its threads' stacks.
+const PROGRAM_BYTES: u64 = 26 << 20;
+/// Part of the counted bytes that the allocator holds beside them (freed, not given back), as assumed.
+const KEPT: f64 = 0.12;
+/// Images and tables of a plane that stay: reference, mean, variance, noise, summaries, masks.
+const IMAGES: f64 = 24.0;
+
+/// Bytes that a run with `threads` threads holds at most, on the processor.
+pub fn estimate(
+    info: &MovieInfo,
+    parameters: &ImagingParameters,
+    decay_s: Option<f64>,
+    network: &Network,
+    threads: usize,
+) -> u64 {
+    let bin_frames = bin_frames(info, parameters, decay_s);
+    let grid = FrameGrid::new(info.n_frames, info.n_pixels(), bin_frames);
+    let need = Need {
+        lanes: threads.max(1) as f64,
+        pixels: info.n_pixels() as f64,
+        raw: info.pixel_type.size_bytes() as f64,
+        frames: info.n_frames as f64,
+        block: grid.block_frames.min(info.n_frames) as f64,
+        bin: bin_frames as f64,
+        bins: grid.n_bins() as f64,
+        info,
+        parameters,
+        network,
+    };
+    let stages = [
+        need.reference(),
+        need.registration(),
+        need.cells(),
+        need.traces(),
+    ];
+    let largest = stages.into_iter().fold(0.0, f64::max);
+    PROGRAM_BYTES + ((1.0 + KEPT) * (largest + need.kept())) as u64
+}
+
+/// Sizes that the stages share.
+struct Need<'a> {
+    lanes: f64,
+    /// Pixels of a frame.
+    pixels: f64,
+    /// Bytes of a raw pixel.
+    raw: f64,
+    frames: f64,
+    /// Frames of a block.
+    block: f64,
+    /// Frames of a bin.
+    bin: f64,
+    bins: f64,
+    info: &'a MovieInfo,
+    parameters: &'a ImagingParameters,
+    network: &'a Network,
+}
+
+impl Need<'_> {
+    /// What every stage holds: images of the plane, and the shifts of all frames.
+    fn kept(&self) -> f64 {
+        let knots =
+            2 * self.parameters.registration.knot_rows * self.parameters.registration.knot_columns;
+        4.0 * IMAGES * self.pixels + self.frames * (4.0 * f64::from(knots) + 16.0)
+    }
+
+    fn cells_found(&self) -> f64 {
+        (self.pixels / PIXELS_PER_CELL).max(1.0)
+    }
+
+    /// Blocks that were read ahead, wait or are worked on.
+    fn queue(&self) -> f64 {
+        (1.0 + 2.0 * self.lanes) * self.block * self.pixels * self.raw
+    }
+
+    fn reference(&self) -> f64 {
+        let most = f64::from(self.parameters.registration.reference_frames).min(self.frames);
+        let sampled =
+            reference_image::sampled_frames(self.info, &self.parameters.registration) as f64;
+        let together = reference_image::TOGETHER as f64;
+        let groups = (sampled / together).ceil();
+        let lanes = self.lanes.min(groups);
+        // Raw, decoded and moved; the decoded frames come back where some are chosen.
+        let working = lanes * together * self.pixels * (self.raw + 4.0 + 4.0);
+        // The frames that tell the bidirectional offset, once as they come and once in a row; or the sums of all groups.
+        let chosen =
+            2.0 * 4.0 * self.pixels * most.min(reference_image::BIDIRECTIONAL_FRAMES as f64);
+        let sums = groups * self.pixels * reference_image::MOMENT_BYTES as f64;
+        sampled * self.pixels * self.raw + working + chosen.max(sums)
+    }
+
+    fn registration(&self) -> f64 {
+        // Sums of five kinds, and bins, of each block.
+        let result = self.pixels * 4.0 * (5.0 + (self.block / self.bin).ceil());
+        self.queue()
+            + self.lanes * self.block * self.pixels * (4.0 + 4.0)
+            + 4.0 * self.lanes * result
+            + 5.0 * 8.0 * self.pixels
+    }
+
+    fn cells(&self) -> f64 {
+        let group = (self.bins * 4.0 * self.pixels).min(summary::GROUP_BYTES as f64);
+        let groups = self
+            .lanes
+            .min((self.bins * 4.0 * self.pixels / group).ceil());
+        // As stored, as floats, on their way to the kernels, standardised, and two smoothed.
+        let summary = groups * 5.5 * group;
+        let tile = self.network.tile_px as f64;
+        let side = |length: usize| (length as f64 + 16.0).min(tile);
+        let tile_pixels = side(self.info.height) * side(self.info.width);
+        let tiles = (1.44 * (self.pixels / (tile * tile)).max(1.0)).ceil();
+        let tiles = if self.pixels <= tile * tile {
+            1.0
+        } else {
+            tiles.max(2.0)
+        };
+        let network = self.lanes.min(tiles) * tile_pixels * self.network.held_bytes_per_pixel()
+            + tiles * 12.0 * tile_pixels;
+        let peaks = (self.pixels / PIXELS_PER_PEAK).min(activity::MAX_PEAKS as f64);
+        let patch = ((2 * activity::HALF_PATCH + 1).pow(2)) as f64;
+        let patches = (4.0 * peaks * self.bins * patch).min(4.0 * activity::MAX_VALUES as f64);
+        let traces = 2.0 * 4.0 * self.bins * 2.0 * self.cells_found();
+        (summary + patches + traces).max(network)
+    }
+
+    fn traces(&self) -> f64 {
+        // Cells, their raw and neuropil traces, and the background.
+        let rows = 4.0 * self.cells_found();
+        self.queue()
+            + self.lanes * self.block * self.pixels * (4.0 + 4.0)
+            + 4.0 * self.lanes * self.block * rows * 4.0
+            + 3.0 * 8.0 * (2.0 * self.cells_found()).powi(2)
+            + self.writer()
+    }
+
+    /// Traces on their way to a file.
+    fn writer(&self) -> f64 {
+        (12.0 * self.cells_found() * self.frames).min((16 << 20) as f64)
+    }
+}

@@ -1,0 +1,224 @@
+//! How much memory a sort takes, before it begins.
+//!
+//! Not a fit: each stage's buffers are counted as the stage makes them (`passes.rs`, `mean_waveforms.rs`, the survey), and the
+//! largest stage counts. What is not known beforehand is assumed: units and events a channel as most recordings have them. The
+//! allocator keeps some of what was freed; that part is assumed too. What is asked of it is
+//! in docs/concepts/memory.md, and is tested with the real program (`cli/tests/command/estimates.rs`).
+//!
+//! It is of the processor: on a graphics card most of these buffers are in its own memory.
+
+use super::{
+    geometry::Geometry,
+    motion::{estimation::shows_motion, interpolation::MAX_GROUPS},
+    preprocessing::{survey, whitening::COVARIANCE_SAMPLES},
+    sorter::taps,
+};
+use crate::{
+    parameters::sorting::SortingParameters,
+    recording::RecordingInfo,
+    stream::{
+        BlockGrid,
+        blocks::{WINDOW_SAMPLES, window_words},
+    },
+};
+
+/// Units of a channel, as assumed.
+const UNITS_PER_CHANNEL: f64 = 0.5;
+/// Spikes and other events a second of a channel, as assumed.
+const EVENTS_HZ: f64 = 8.0;
+/// The program itself, with its threads' stacks and what the system's libraries hold.
+const PROGRAM_BYTES: u64 = 14 << 20;
+/// Part of the counted bytes that the allocator holds beside them (freed, not given back), as assumed.
+const KEPT: f64 = 0.12;
+
+/// Bytes that a sort with `threads` threads holds at most, on the processor.
+///
+/// A recording that drifts takes more, which shows only when it is read: `drifting` says whether to count that.
+pub fn estimate(
+    info: &RecordingInfo,
+    parameters: &SortingParameters,
+    threads: usize,
+    drifting: bool,
+) -> u64 {
+    let mut need = Need::new(info, parameters, threads.max(1));
+    let geometry = Geometry {
+        contacts: info.contacts.clone(),
+    };
+    if drifting && parameters.motion.correct && shows_motion(&geometry) {
+        need.groups = MOVED_SETS * MAX_GROUPS as f64;
+    }
+    let stages = [
+        need.survey(),
+        need.detection(),
+        need.clustering(),
+        need.templates(),
+        need.matching(),
+        need.last_matching(),
+    ];
+    let largest = stages.into_iter().fold(0.0, f64::max);
+    PROGRAM_BYTES + ((1.0 + KEPT) * largest) as u64
+}
+
+/// Templates of tissue that moved reach more channels: a set of them takes so many times one at rest.
+const MOVED_SETS: f64 = 1.5;
+
+/// Sizes that the stages share, bytes where nothing else is said.
+struct Need<'a> {
+    info: &'a RecordingInfo,
+    parameters: &'a SortingParameters,
+    lanes: f64,
+    n_channels: f64,
+    /// One raw window.
+    raw: f64,
+    /// One window of floats.
+    window: f64,
+    /// Windows of floats that the skew correction adds.
+    skew: f64,
+    /// Units.
+    n_units: f64,
+    /// Values of a feature vector.
+    feature_length: f64,
+    /// Events that are kept for clustering.
+    n_events: f64,
+    /// Spikes of the whole recording.
+    n_spikes: f64,
+    /// Samples of a template.
+    n_taps: f64,
+    /// Channels that are whitened together.
+    n_whitened: f64,
+    /// Sets of templates on the device.
+    groups: f64,
+}
+
+impl<'a> Need<'a> {
+    fn new(info: &'a RecordingInfo, parameters: &'a SortingParameters, threads: usize) -> Self {
+        let n_channels = info.n_channels() as f64;
+        let geometry = Geometry {
+            contacts: info.contacts.clone(),
+        };
+        let near = geometry.within(parameters.clustering.radius_um);
+        let whitened = geometry.within(parameters.preprocessing.whitening_radius_um);
+        let n_near = near.iter().map(Vec::len).max().unwrap_or(1).max(1);
+        let feature_length = n_near as f64 * f64::from(parameters.detection.n_components);
+        let most_events = super::passes::most_events(
+            info.n_channels(),
+            feature_length as usize,
+            &parameters.clustering,
+        );
+        let n_blocks = info.n_samples as f64 / WINDOW_SAMPLES as f64;
+        let delays = info.sample_delay.is_some() && parameters.preprocessing.phase_shift;
+        Self {
+            info,
+            parameters,
+            // No more lanes than blocks.
+            lanes: (threads as f64).min(n_blocks.ceil().max(1.0)),
+            n_channels,
+            raw: 4.0 * window_words(info) as f64,
+            window: 4.0 * WINDOW_SAMPLES as f64 * n_channels,
+            skew: if delays { 1.0 } else { 0.0 },
+            n_units: (UNITS_PER_CHANNEL * n_channels).max(2.0),
+            feature_length,
+            n_events: n_channels * (EVENTS_HZ * info.duration_s()).min(most_events as f64),
+            n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
+            n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
+            n_whitened: whitened.iter().map(Vec::len).max().unwrap_or(1) as f64,
+            groups: 1.0,
+        }
+    }
+
+    /// Raw chunks of `blocks` blocks: one being read, those that wait, and those being worked on.
+    fn queue(&self, blocks: f64) -> f64 {
+        (1.0 + 2.0 * self.lanes) * blocks * self.raw
+    }
+
+    /// The sampled events with their features.
+    fn events(&self) -> f64 {
+        // A key, the event, and its list with the allocator's header.
+        self.n_events * (64.0 + 16.0 + 4.0 * self.feature_length)
+    }
+
+    /// Lists of a block's events that come back with features, of all blocks under way.
+    fn lists(&self, per_channel: f64) -> f64 {
+        let capacity = 256.0 + per_channel * self.n_channels;
+        2.5 * self.lanes * capacity * 4.0 * (self.feature_length + 8.0)
+    }
+
+    /// Templates and their products on the device.
+    fn tables(&self) -> f64 {
+        // A template reaches some forty channels and touches those of as many units.
+        let channels = self.n_channels.min(40.0);
+        let pairs = self.n_units.min(UNITS_PER_CHANNEL * 2.0 * channels + 1.0);
+        self.n_units * (pairs * 8.0 * self.n_taps + 3.0 * channels * 4.0 * self.n_taps)
+    }
+
+    fn survey(&self) -> f64 {
+        let grid = BlockGrid::new(self.info);
+        let (blocks, piece) = survey::choose(
+            &grid,
+            self.parameters.preprocessing.survey_s,
+            self.info.sampling_frequency_hz,
+            self.info.n_channels(),
+        );
+        let held = 4.0 * self.n_channels * (piece * blocks.len()) as f64;
+        let lanes = self.lanes.min(blocks.len() as f64);
+        let reading = (1.0 + 2.0 * lanes) * self.raw
+            + lanes * (2.0 + self.skew) * self.window
+            + 2.0 * lanes * 4.0 * self.n_channels * piece as f64;
+        // Which samples are quiet, a byte each; a thread's channel, and the neighbours that it is whitened with.
+        let samples = (piece * blocks.len()) as f64;
+        let learning = 0.25 * held
+            + self.lanes
+                * (3.0 * held / self.n_channels
+                    + 16.0 * samples
+                    + 4.0 * self.n_whitened * samples.min(COVARIANCE_SAMPLES as f64));
+        held + reading.max(learning)
+    }
+
+    fn detection(&self) -> f64 {
+        // The raw window is copied, in case that a list is too short.
+        self.queue(1.0)
+            + self.lanes * (self.raw + (3.0 + self.skew) * self.window)
+            + self.lists(24.0)
+            + self.events()
+    }
+
+    fn clustering(&self) -> f64 {
+        // A channel's events a thread: rotated, and labelled.
+        let one = self.n_events / self.n_channels;
+        self.events() + self.lanes * one * 8.0 * (self.feature_length + 40.0)
+    }
+
+    fn templates(&self) -> f64 {
+        let blocks = super::mean_waveforms::blocks_together(self.window as u64) as f64;
+        let near = self
+            .n_channels
+            .min(f64::from(self.parameters.templates.max_channels));
+        // Before they are merged there are more clusters than units.
+        let sums = 2.0 * self.n_units * near * self.n_taps * 4.0;
+        self.queue(blocks)
+            + self.lanes * blocks * (2.0 + self.skew) * self.window
+            + (2.0 * self.lanes + 2.0) * sums
+            + self.tables()
+            + 24.0 * self.n_spikes
+    }
+
+    fn matching(&self) -> f64 {
+        let scores = 1.25 * self.window * self.n_units / self.n_channels;
+        self.queue(1.0)
+            + self.lanes * (self.raw + (3.0 + self.skew) * self.window + scores)
+            + self.lists(24.0)
+            + self.lists(8.0)
+            + self.events()
+            + self.groups * self.tables()
+            + 24.0 * self.n_spikes
+    }
+
+    fn last_matching(&self) -> f64 {
+        let scores = 1.25 * self.window * self.n_units / self.n_channels;
+        self.queue(1.0)
+            + self.lanes * (self.raw + (2.0 + self.skew) * self.window + scores)
+            + self.lists(8.0)
+            + self.groups * self.tables()
+            + 40.0 * self.n_spikes
+    }
+}
