@@ -40,13 +40,7 @@ pub fn estimate(
     threads: usize,
     drifting: bool,
 ) -> u64 {
-    let mut need = Need::new(info, parameters, threads.max(1));
-    let geometry = Geometry {
-        contacts: info.contacts.clone(),
-    };
-    if drifting && parameters.motion.correct && shows_motion(&geometry) {
-        need.groups = MOVED_SETS * MAX_GROUPS as f64;
-    }
+    let need = Need::new(info, parameters, threads.max(1), drifting);
     let stages = [
         need.survey(),
         need.detection(),
@@ -91,7 +85,12 @@ struct Need<'a> {
 }
 
 impl<'a> Need<'a> {
-    fn new(info: &'a RecordingInfo, parameters: &'a SortingParameters, threads: usize) -> Self {
+    fn new(
+        info: &'a RecordingInfo,
+        parameters: &'a SortingParameters,
+        threads: usize,
+        drifting: bool,
+    ) -> Self {
         let n_channels = info.n_channels() as f64;
         let geometry = Geometry {
             contacts: info.contacts.clone(),
@@ -122,7 +121,11 @@ impl<'a> Need<'a> {
             n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
             n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
             n_whitened: whitened.iter().map(Vec::len).max().unwrap_or(1) as f64,
-            groups: 1.0,
+            groups: if drifting && parameters.motion.correct && shows_motion(&geometry) {
+                MOVED_SETS * MAX_GROUPS as f64
+            } else {
+                1.0
+            },
         }
     }
 

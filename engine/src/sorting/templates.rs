@@ -358,20 +358,22 @@ pub fn merge(
                 hit = Some((d, lag, j));
             }
         }
-        let hit = hit.or_else(|| {
+        if rule.complete && hit.is_none() {
             // A weak cell's events are found where noise adds to it, and its clusters differ by that noise.
-            let mut most = None;
+            let mut most = MIN_COSINE;
             for (j, (other, other_train)) in merged.iter().enumerate() {
-                let like = (other.norm2().sqrt() - norm).abs() <= 0.5 * norm;
-                if rule.complete && like && test.is_surely_one_cell(other_train, &train) {
+                // Trains are counted through only where the templates meet.
+                if (other.norm2().sqrt() - norm).abs() <= 0.5 * norm
+                    && other.shared(&template).next().is_some()
+                    && test.is_surely_one_cell(other_train, &train)
+                {
                     let (alike, lag) = cosine(other, &template, rule.max_shift, taps);
-                    if alike >= most.map_or(MIN_COSINE, |(most, _, _)| most) {
-                        most = Some((alike, lag, j));
+                    if alike >= most {
+                        (most, hit) = (alike, Some((alike, lag, j)));
                     }
                 }
             }
-            most
-        });
+        }
         match hit {
             None => merged.push((template, train)),
             Some((_, lag, j)) => {

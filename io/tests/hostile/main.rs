@@ -12,6 +12,7 @@ mod harness;
 mod images;
 mod mutations;
 mod outside;
+mod reading;
 mod recordings;
 mod regressions;
 mod results;

@@ -3,15 +3,12 @@
 use std::path::Path;
 
 use somata_io::IoError;
-use somata_io::movie::{self, MovieOptions};
 use somata_io::recording::{OpenOptions, open};
 
 use crate::harness::Target;
 use crate::outside::check_inside;
+use crate::reading::{MOST_FRAME_BYTES, read_ends, read_movie};
 use crate::seeds::whole_folder;
-
-/// Frames larger than these are not read: the buffer would be the test's own.
-const MOST_FRAME_BYTES: usize = 1 << 20;
 
 /// Opens a recording and reads some samples. Absent chunks take no room, so that there may be more samples than bytes.
 fn read_recording(path: &Path, folder: &Path) -> Result<(), IoError> {
@@ -22,15 +19,7 @@ fn read_recording(path: &Path, folder: &Path) -> Result<(), IoError> {
     if frame_bytes > MOST_FRAME_BYTES {
         return Ok(());
     }
-    for start in [
-        0,
-        description.n_samples / 2,
-        description.n_samples.saturating_sub(2),
-    ] {
-        let n_here = (description.n_samples - start).min(2) as usize;
-        reader.read(start, &mut vec![0; n_here * frame_bytes])?;
-    }
-    Ok(())
+    read_ends(&*reader)
 }
 
 /// SpikeInterface's and NWB's recordings, of both versions.
@@ -51,22 +40,6 @@ pub fn zarr_recording() -> Target {
         allowance_bytes: 192 << 20,
         parse: read_recording,
     }
-}
-
-/// Opens a movie and reads frames of its last plane and channel.
-fn read_movie(path: &Path, folder: &Path) -> Result<(), IoError> {
-    let reader = movie::open(&[path.to_owned()], &MovieOptions::default())?;
-    let description = reader.description();
-    check_inside(folder, &description.paths);
-    if description.frame_bytes() > MOST_FRAME_BYTES {
-        return Ok(());
-    }
-    let mut frame = vec![0; description.frame_bytes()];
-    let last = (description.n_planes - 1, description.n_channels - 1);
-    for number in (0..description.n_frames.min(3)).chain([description.n_frames - 1]) {
-        reader.read(last.0, last.1, number, &mut frame)?;
-    }
-    Ok(())
 }
 
 /// Arrays of every codec, and OME-Zarr.
