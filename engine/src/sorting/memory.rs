@@ -7,6 +7,8 @@
 //!
 //! It is of the processor: on a graphics card most of these buffers are in its own memory.
 
+use somata_shaders::cpu::sorting::score_templates::scratch_bytes;
+
 use super::{
     geometry::Geometry,
     motion::{estimation::shows_motion, interpolation::MAX_GROUPS},
@@ -205,10 +207,20 @@ impl<'a> Need<'a> {
             + 24.0 * self.n_spikes
     }
 
+    /// Scores of all units in a window, and the spectra that they are made with.
+    fn scores(&self) -> f64 {
+        let rank = f64::from(self.parameters.templates.rank);
+        let spectra = scratch_bytes(
+            self.n_channels as usize,
+            self.n_units as usize,
+            (rank * self.n_units) as usize,
+        );
+        1.25 * self.window * self.n_units / self.n_channels + spectra as f64
+    }
+
     fn matching(&self) -> f64 {
-        let scores = 1.25 * self.window * self.n_units / self.n_channels;
         self.queue(1.0)
-            + self.lanes * (self.raw + (3.0 + self.skew) * self.window + scores)
+            + self.lanes * (self.raw + (3.0 + self.skew) * self.window + self.scores())
             + self.lists(24.0)
             + self.lists(8.0)
             + self.events()
@@ -217,9 +229,8 @@ impl<'a> Need<'a> {
     }
 
     fn last_matching(&self) -> f64 {
-        let scores = 1.25 * self.window * self.n_units / self.n_channels;
         self.queue(1.0)
-            + self.lanes * (self.raw + (2.0 + self.skew) * self.window + scores)
+            + self.lanes * (self.raw + (2.0 + self.skew) * self.window + self.scores())
             + self.lists(8.0)
             + self.groups * self.tables()
             + 40.0 * self.n_spikes

@@ -2,4 +2,5 @@
 pub mod decode_samples;
 pub mod filter_columns;
 mod transform;
+pub(crate) mod transform_lanes;
 pub mod transform_rows;
