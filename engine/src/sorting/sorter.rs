@@ -71,6 +71,8 @@ struct Learned {
     bad: Vec<Option<BadChannel>>,
     noise_uv: Vec<f32>,
     matrix: Vec<f32>,
+    /// Mean square of the whitened channels, noise and spikes.
+    power: Vec<f32>,
     shapes: Option<Shapes>,
     not_finite: u64,
 }
@@ -180,6 +182,8 @@ pub(super) struct Stage<'a> {
     /// Correction of motion, where there was any.
     pub(super) correction: Option<&'a Correction>,
     pub(super) geometry: &'a Geometry,
+    /// Mean square of every whitened channel, noise and spikes.
+    pub(super) power: &'a [f32],
 }
 
 /// Templates on the device, one set for every group of blocks with a like displacement.
@@ -284,6 +288,7 @@ impl Run<'_> {
             front_end: &front_end,
             correction: correction.as_ref(),
             geometry: &geometry,
+            power: &learned.power,
         };
         let mut matched = Matched {
             spikes: Vec::new(),
@@ -429,6 +434,7 @@ impl Run<'_> {
                 bad,
                 noise_uv: Vec::new(),
                 matrix: Vec::new(),
+                power: Vec::new(),
                 shapes: None,
                 not_finite: 0,
             });
@@ -443,14 +449,22 @@ impl Run<'_> {
             parameters.preprocessing.whitening_radius_um,
         );
         let shapes = shapes::learn(&survey, &matrix, &parameters.detection, self.fs);
-        if let Some(shapes) = &shapes {
-            let (taps, before) = (shapes.n_taps, shapes.before);
-            whitening::scale_to_spike_band(&survey, &mut matrix, &shapes.prototypes, taps, before);
-        }
+        let power = match &shapes {
+            None => Vec::new(),
+            Some(Shapes {
+                prototypes,
+                n_taps,
+                before,
+                ..
+            }) => {
+                whitening::scale_to_spike_band(&survey, &mut matrix, prototypes, *n_taps, *before)
+            }
+        };
         Ok(Learned {
             bad,
             noise_uv,
             matrix,
+            power,
             shapes,
             not_finite: survey.not_finite,
         })
@@ -552,9 +566,15 @@ impl Run<'_> {
             parameters.templates.max_channels as usize,
             taps,
         )?;
+        // The first means are of data with all other cells' spikes in them, later ones of what matching leaves.
+        let noise = vec![1.0; stage.power.len()];
+        let power = match known {
+            None => stage.power,
+            Some(_) => &noise,
+        };
         means
             .iter_mut()
-            .for_each(|mean| mean.denoise(CHANNEL_KEEP, taps));
+            .for_each(|mean| mean.denoise(CHANNEL_KEEP, power, taps));
         let samples = |ms: f64| (ms * self.fs / 1000.0).round() as i64;
         let rule = MergeRule {
             min_norm: parameters.templates.min_norm,

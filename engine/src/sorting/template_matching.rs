@@ -59,11 +59,18 @@ pub struct MatchTables {
     cross: Vec<f32>,
 }
 
+/// A channel stays in a template when it holds this share of its norm, but from [`MOST_KEEP`] noise deviations on always: so far
+/// from a large cell's place, means show other cells' spikes as often as the cell's own.
+const KEEP_SHARE: f64 = 0.05;
+/// See [`KEEP_SHARE`].
+const MOST_KEEP: f64 = 1.0;
+
 /// A pair of templates interacts when its cross product can reach this share of the smaller norm.
 const PAIR_SHARE: f64 = 0.15;
 
 impl MatchTables {
-    /// Low-rank approximation of `templates` (channels with a norm above `keep` noise deviations) and their products.
+    /// Low-rank approximation of `templates` (channels with a norm above `keep` noise deviations at least, components on them
+    /// above half of that) and their products.
     pub fn new(templates: &[Template], rank: usize, keep: f64, taps: Taps) -> Self {
         let parts: Vec<(Template, Vec<f64>, Vec<f64>)> = templates
             .par_iter()
@@ -161,6 +168,7 @@ fn reduce(
             .sum::<f64>()
             .sqrt()
     };
+    let keep = (KEEP_SHARE * template.norm2().sqrt()).clamp(keep, MOST_KEEP.max(keep));
     let mut entries: Vec<usize> = (0..template.channels.len())
         .filter(|&entry| norm(entry) > keep)
         .collect();
@@ -171,7 +179,14 @@ fn reduce(
         .iter()
         .flat_map(|&entry| template.row(entry, taps).iter().map(|&v| f64::from(v)))
         .collect();
-    let (spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
+    let (mut spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
+    // Right vectors have a norm of 1, so that a weight is its component's norm on the channel.
+    for weight in spatial
+        .iter_mut()
+        .filter(|weight| weight.abs() < 0.5 * keep)
+    {
+        *weight = 0.0;
+    }
     let mut waveform = vec![0.0f32; rows.len()];
     for (row, spatial) in waveform
         .chunks_exact_mut(taps.n)

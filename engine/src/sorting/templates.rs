@@ -15,7 +15,7 @@ pub struct Template {
     pub channels: Vec<u32>,
     /// `[entry, tap]`.
     pub waveform: Vec<f32>,
-    /// Events that were averaged.
+    /// Events that were averaged, as many as noise of 1 would need for the same error.
     pub n_events: f64,
 }
 
@@ -140,16 +140,23 @@ impl Template {
 
     /// Zeroes the channels and the tails that are not above the mean's own sampling error, `keep` noise deviations
     /// (norm of a channel) at least.
-    pub fn denoise(&mut self, keep: f64, taps: Taps) {
+    ///
+    /// `power` is the mean square of what was averaged beside the events themselves, `[channel]`: 1 where that is noise
+    /// alone. Events in louder data tell less, and count as fewer from here on.
+    pub fn denoise(&mut self, keep: f64, power: &[f32], taps: Taps) {
         let (n, length) = (self.n_events, taps.n as f64);
-        let threshold = keep * keep + length / n * (1.0 + 2.5 * (2.0 / length).sqrt());
+        let variance = |channel: u32| f64::from(power[channel as usize]);
+        let sampling = length / n * (1.0 + 2.5 * (2.0 / length).sqrt());
         let energy = |row: &[f32]| {
             row.iter()
                 .map(|&v| f64::from(v) * f64::from(v))
                 .sum::<f64>()
         };
         let kept: Vec<usize> = (0..self.channels.len())
-            .filter(|&entry| energy(self.row(entry, taps)) >= threshold)
+            .filter(|&entry| {
+                let error = variance(self.channels[entry]) * sampling;
+                energy(self.row(entry, taps)) >= keep * keep + error
+            })
             .collect();
         self.waveform = kept
             .iter()
@@ -159,7 +166,7 @@ impl Template {
         if kept.is_empty() {
             return;
         }
-        let power: Vec<f64> = (0..taps.n)
+        let course: Vec<f64> = (0..taps.n)
             .map(|t| {
                 self.waveform
                     .iter()
@@ -170,14 +177,16 @@ impl Template {
             })
             .collect();
         let channels = kept.len() as f64;
-        let limit = channels / n * (1.0 + 4.0 * (2.0 / (9.0 * channels)).sqrt());
+        let total: f64 = self.channels.iter().map(|&c| variance(c)).sum();
+        self.n_events *= channels / total.max(1e-12);
+        let limit = total / n * (1.0 + 4.0 * (2.0 / (9.0 * channels)).sqrt());
         let smooth = |t: usize| {
             let range = t.saturating_sub(4)..(t + 5).min(taps.n);
             let count = range.len() as f64;
-            range.map(|t| power[t]).sum::<f64>() / count
+            range.map(|t| course[t]).sum::<f64>() / count
         };
         let peak = (0..taps.n)
-            .max_by(|&a, &b| power[a].total_cmp(&power[b]).then(b.cmp(&a)))
+            .max_by(|&a, &b| course[a].total_cmp(&course[b]).then(b.cmp(&a)))
             .unwrap_or(0);
         let mut from = peak;
         while from > 0 && smooth(from - 1) > limit {
@@ -340,7 +349,7 @@ pub fn merge(
         })
         .collect();
     // A stable sort: equal counts keep the order of channels and labels.
-    aligned.sort_by(|a, b| b.0.n_events.total_cmp(&a.0.n_events));
+    aligned.sort_by_key(|(_, train)| std::cmp::Reverse(train.len()));
     let mut merged: Vec<(Template, Vec<i64>)> = Vec::new();
     for (template, train) in aligned {
         let norm = template.norm2().sqrt();
@@ -430,6 +439,26 @@ mod tests {
             }
         }
         (a, b, RefractoryTest::new(30000.0, t as u64))
+    }
+
+    #[test]
+    fn a_channel_of_other_cells_spikes_is_left_out_where_the_data_are_loud() {
+        let mut random = Random(5);
+        let mut mean = spike(20.0, 0.0, 3.0);
+        // A second channel with nothing of the cell: the mean of 60 events in which others fire, ten times noise.
+        let mut normal = || (0..12).map(|_| random.uniform()).sum::<f64>() - 6.0;
+        mean.waveform[TAPS.n..].fill_with(|| (10.0f64 / 60.0).sqrt() as f32 * normal() as f32);
+        mean.n_events = 60.0;
+        let (mut as_noise, mut as_it_is) = (mean.clone(), mean);
+        as_noise.denoise(0.5, &[1.0, 1.0], TAPS);
+        as_it_is.denoise(0.5, &[1.0, 10.0], TAPS);
+        assert_eq!(as_noise.channels, [0, 1]);
+        assert_eq!(as_it_is.channels, [0]);
+        assert_eq!(as_it_is.n_events, 60.0);
+        // Loud on its own channel: as good as a mean of fewer events.
+        let mut loud = spike(20.0, 0.0, 3.0);
+        loud.denoise(0.5, &[4.0, 2.0], TAPS);
+        assert_eq!(loud.n_events, 500.0 / 3.0);
     }
 
     #[test]

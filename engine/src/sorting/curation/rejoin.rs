@@ -1,12 +1,15 @@
 //! Splits of one cell, rejoined.
 //!
-//! Three things split a cell. A waveform changes as the tissue moves past the contacts, most for cells near the probe, and
+//! Four things split a cell. A waveform changes as the tissue moves past the contacts, most for cells near the probe, and
 //! clustering takes the two ends of the way for two cells. They give themselves away: each is silent exactly at the
 //! displacements at which the other fires. Two neighbours that really are two cells both fire at all displacements.
 //!
 //! And a cell far above the noise is split by where its spikes fall between two samples. Matching is better for it (each
 //! part leaves less of a spike behind), so that such parts are kept until here, where templates that differ by a part of a
 //! sample and by amplitude alone become one unit.
+//!
+//! Other cells' spikes split off those that they fall upon: a few spikes whose mean is off by what lies beneath. Such a mean is the
+//! cell's to a hundredth, in shape and size.
 //!
 //! Noise splits a weak cell with two poles: an event is found at the pole where noise added to it. Where the two parts
 //! together keep one refractory period that two cells could not, they are one.
@@ -28,6 +31,10 @@ const BIN_UM: f64 = 2.0;
 const MAX_OVERLAP: f64 = 0.5;
 /// Main channels of one cell are no further apart than this, µm.
 const MAX_DISTANCE_UM: f64 = 100.0;
+/// Cosine from which a template of like size is that of a part of the cell, not of a neighbour.
+const SAME_COSINE: f64 = 0.99;
+/// Such a part has no more than this share of the cell's spikes.
+const MAX_PART: f64 = 0.25;
 
 /// Firing of a unit over displacement.
 #[derive(Clone)]
@@ -145,7 +152,7 @@ pub fn rejoin(
     pairs.sort_by(|x, y| y.0.total_cmp(&x.0).then((x.1, x.2).cmp(&(y.1, y.2))));
     let mut part_of: Vec<usize> = (0..n).collect();
     let mut trains: Vec<Vec<i64>> = trains.to_vec();
-    for (_, i, j) in pairs {
+    for (alike, i, j) in pairs {
         let (a, b) = (root(&part_of, i), root(&part_of, j));
         if a == b {
             continue;
@@ -166,9 +173,17 @@ pub fn rejoin(
             );
             d < rule.min_distance
         };
+        let of_overlaps = || {
+            let ratio = f64::from(tables.norm2[i] / tables.norm2[j]).sqrt();
+            alike >= SAME_COSINE
+                && (ratio - 1.0).abs() <= rule.amplitude_sigma
+                && b.len() as f64 <= MAX_PART * a.len() as f64
+        };
         let one_cell = test.is_surely_one_cell(a, b)
             || (test.compare(a, b) != Evidence::TwoCells
-                && (between_samples() || rule.apart(a, b, geometry.contacts[main[larger]].y_um)));
+                && (of_overlaps()
+                    || between_samples()
+                    || rule.apart(a, b, geometry.contacts[main[larger]].y_um)));
         if !one_cell {
             continue;
         }
@@ -250,5 +265,16 @@ mod tests {
         let tables = MatchTables::new(&templates, 3, 0.5, taps);
         let joined = rejoin(&tables, &trains, &[true; 3], &geometry, &rule, &test);
         assert_eq!(joined, [0, 0, 2]);
+        // A few spikes on which others fall: the same but for what lies beneath. As many as the cell's are another cell's.
+        let mut beneath = spike(0.0, 3.0);
+        for (t, value) in beneath.waveform.iter_mut().enumerate().skip(30).take(12) {
+            *value += 1.5 * (t as f32 - 35.5).signum();
+        }
+        let tables = MatchTables::new(&[spike(0.0, 3.0), beneath], 3, 0.5, taps);
+        for (n, want) in [(40, [0, 0]), (300, [0, 1])] {
+            let trains = [trains[0].clone(), trains[1][..n].to_vec()];
+            let joined = rejoin(&tables, &trains, &[true; 2], &geometry, &rule, &test);
+            assert_eq!(joined, want, "{n} spikes");
+        }
     }
 }

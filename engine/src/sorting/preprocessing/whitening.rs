@@ -86,15 +86,17 @@ fn scale_row(row: &mut [f32], scale: f32) {
 ///
 /// Noise of real recordings is stronger at the frequencies of spikes than its sample variance says. White noise passes
 /// filters of unit norm unchanged, so for white noise nothing changes.
+///
+/// Gives the mean square of every whitened channel, spikes and all: 1 where there is nothing but noise.
 pub fn scale_to_spike_band(
     survey: &Survey,
     matrix: &mut [f32],
     prototypes: &[f32],
     n_taps: usize,
     before: usize,
-) {
+) -> Vec<f32> {
     let n_channels = survey.n_channels;
-    matrix.par_chunks_exact_mut(n_channels).for_each(|row| {
+    let rows = matrix.par_chunks_exact_mut(n_channels).map(|row| {
         let x = apply_row(survey, row);
         let quiet = quiet_samples(&x, 4.0 * deviation(&x), n_taps / 2);
         let (mut sum, mut count) = (0.0f64, 0usize);
@@ -109,10 +111,17 @@ pub fn scale_to_spike_band(
                 count += 1;
             }
         }
+        let square: f64 = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let power = square / x.len().max(1) as f64;
         if count > 1000 {
-            scale_row(row, (sum / count as f64).sqrt() as f32);
+            let scale = (sum / count as f64).sqrt();
+            scale_row(row, scale as f32);
+            (power / (scale * scale).max(f64::MIN_POSITIVE)) as f32
+        } else {
+            power as f32
         }
     });
+    rows.collect()
 }
 
 /// One row of the whitened survey.
