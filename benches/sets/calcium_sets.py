@@ -8,8 +8,8 @@ Between the two, somata's own deconvolution with its defaults:
     SOMATA_TRACES=WORK cargo test --release -p somata-validation --test accuracy -- --ignored given_traces
 
 DATA holds the ground truth that the program Cascade collects (`Ground_truth/DS09-GCaMP6f-m-V1`, Chen et al. 2013): `fluo_mean` and `fluo_time`
-(s), spikes `events_AP` (0.1 ms). Each segment is a cell of its own; a file's segments are one field. somata is run twice: told nothing, and told
-the decay that Suite2p is told.
+(s), spikes `events_AP` (0.1 ms). Each segment is a cell of its own; a file's segments are one field. somata is run as it is, told
+the decay that Suite2p may be told, and with a quarter of its price of a spike.
 
 OASIS is written here from Friedrich, Zhou and Paninski 2017, in Suite2p's setting: no penalty, one decay (`tau`, 1.0 s by default; 0.7 s is what
 its documentation gives for GCaMP6f), baseline a Gaussian of 10 frames, then minimum and maximum over 60 s.
@@ -89,10 +89,10 @@ def write(data, work):
     given = []
     for path in recordings(data):
         for number, (trace, time, _) in enumerate(segments(path)):
-            for suffix, decay in (("", None), ("_tau", 0.7)):
+            for suffix, decay, sparsity in (("", None, None), ("_tau", 0.7, None), ("_dense", None, 1.0)):
                 name = name_of(path, number) + suffix
                 np.save(work / f"{name}.npy", trace[None].astype(np.float32))
-                given.append(dict(name=name, frame_rate_hz=rate_of(time), decay_s=decay))
+                given.append(dict(name=name, frame_rate_hz=rate_of(time), decay_s=decay, sparsity=sparsity))
     (work / "traces.json").write_text(json.dumps(given))
     print(f"{len(given)} traces in {work}")
 
@@ -101,6 +101,7 @@ def score(data, work):
     methods = {
         "somata": lambda name, trace, rate: np.load(work / f"{name}.spikes.npy")[0],
         "somata, told 0.7 s": lambda name, trace, rate: np.load(work / f"{name}_tau.spikes.npy")[0],
+        "somata, sparsity 1": lambda name, trace, rate: np.load(work / f"{name}_dense.spikes.npy")[0],
         "OASIS, 1.0 s": lambda name, trace, rate: suite2p_like(trace, rate, 1.0),
         "OASIS, 0.7 s": lambda name, trace, rate: suite2p_like(trace, rate, 0.7),
     }

@@ -25,6 +25,8 @@ struct Given {
     frame_rate_hz: f64,
     /// Where the user knows it, s.
     decay_s: Option<f64>,
+    /// In place of the program's own, noise deviations.
+    sparsity: Option<f64>,
 }
 
 #[test]
@@ -40,6 +42,7 @@ fn given_traces_become_spikes() {
         name,
         frame_rate_hz,
         decay_s,
+        sparsity,
     } in given
     {
         let traces = read_npy::<f32>(&folder.join(format!("{name}.npy"))).expect("float32 traces");
@@ -63,6 +66,11 @@ fn given_traces_become_spikes() {
         let work = tempfile::tempdir().expect("a temporary folder");
         let extracted =
             TraceFile::write_rows(&work.path().join("traces"), n_frames, rows).expect("written");
+        let own = Deconvolution::default();
+        let parameters = Deconvolution {
+            sparsity: sparsity.unwrap_or(own.sparsity),
+            ..own
+        };
         let spikes = deconvolve(
             &extracted,
             n_cells,
@@ -70,7 +78,7 @@ fn given_traces_become_spikes() {
             frame_rate_hz,
             decay_s,
             0.0,
-            &Deconvolution::default(),
+            &parameters,
             &work.path().join("spikes"),
             "spikes",
             &executor,
