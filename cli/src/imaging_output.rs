@@ -103,10 +103,15 @@ pub fn manifest(
         .iter()
         .map(|plane| {
             let shifts = &plane.registered.shifts;
-            let largest = shifts.iter().flatten().fold(0.0f32, |most, s| most.max(s.abs()));
+            let largest = shifts
+                .iter()
+                .flatten()
+                .fold(0.0f32, |most, s| most.max(s.abs()));
+            let by = |origin: Origin| plane.rois.iter().filter(|roi| roi.origin == origin).count();
             json!({
                 "n_cells": plane.rois.len(),
-                "n_by_activity": plane.rois.iter().filter(|roi| roi.origin == Origin::Activity).count(),
+                "n_by_activity": by(Origin::Activity),
+                "n_by_stillness": by(Origin::Stillness),
                 "largest_shift_px": largest,
                 "bidirectional_offset_px": plane.reference.row_offset,
                 "bad_frames": plane.registered.bad_frames.iter().filter(|bad| **bad).count(),
@@ -718,10 +723,7 @@ fn write_cells(folder: &Path, info: &MovieInfo, planes: &[PlaneResult]) -> Outco
                 roi.body.len().to_string(),
                 format!("{:.4}", plane.cell_probability[cell]),
                 format!("{:.4}", roi.probability),
-                match roi.origin {
-                    Origin::Network => "network".into(),
-                    Origin::Activity => "activity".into(),
-                },
+                roi.origin.name().into(),
                 format!("{:.2}", roi.footprint_snr),
                 format!("{:.4}", statistics.noise),
                 format!("{:.3}", statistics.snr),

@@ -84,7 +84,7 @@ def test_the_cells_are_a_pandas_table(imaged_folder: Path) -> None:
     pytest.importorskip("pandas")
     result = somata.ImageResult(imaged_folder)
     assert len(result.cells) == len(result)
-    assert set(result.cells["found_by"]) <= {"network", "activity"}
+    assert set(result.cells["found_by"]) <= {"network", "activity", "stillness"}
     assert len(result.motion) == 300
 
 

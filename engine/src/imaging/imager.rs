@@ -13,7 +13,7 @@ use super::{
         footprints::{Plane, refine},
     },
     detection::{
-        activity,
+        activity, still_cells,
         summary::{Standardiser, Summary, summarise},
     },
     extraction::{FrameSink, extract},
@@ -454,26 +454,42 @@ impl Run<'_> {
         )?;
         let probabilities = proposals::probabilities(&prediction);
         let mut rois = proposals::from_labels(&labels, &probabilities, &parameters.segmentation);
+        let mut areas: Vec<f32> = rois.iter().map(|roi| roi.body.len() as f32).collect();
+        let radius = 0.5 * self.options.network.diameter_px * scale;
+        let typical_area = match f64::from(linalg::median(&mut areas)) {
+            area if area > 0.0 => area,
+            _ => std::f64::consts::PI * radius * radius,
+        };
         if parameters.activity.find {
-            let mut areas: Vec<f32> = rois.iter().map(|roi| roi.body.len() as f32).collect();
-            let radius = 0.5 * self.options.network.diameter_px * scale;
-            let typical = match f64::from(linalg::median(&mut areas)) {
-                area if area > 0.0 => area,
-                _ => std::f64::consts::PI * radius * radius,
-            };
             let found = activity::find(
                 bins,
                 &summary,
                 &probabilities,
                 &standardiser,
                 &rois,
-                typical,
+                typical_area,
                 &parameters.activity,
                 executor,
                 control,
             )?;
             rois.extend(found);
         }
+        let seen = still_cells::Seen {
+            plane: &plane,
+            measured_part: &registered.measured,
+            largest: &summary.largest,
+            typical_area,
+        };
+        still_cells::find(
+            &seen,
+            &mut rois,
+            self.options.network,
+            scale,
+            &parameters.still_cells,
+            &parameters.segmentation,
+            executor,
+            control,
+        )?;
         refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
         executor.rest();
         // From top to bottom, so that neighbours in the list are neighbours in the image.

@@ -15,8 +15,8 @@ pub fn probabilities(prediction: &Prediction) -> Vec<f32> {
         .collect()
 }
 
-/// Masks as cells, those dropped that the network itself holds for unlikely or that are far smaller than the others.
-pub fn from_labels(labels: &Labels, probabilities: &[f32], parameters: &Segmentation) -> Vec<Roi> {
+/// Pixels of each label, ascending.
+pub fn bodies(labels: &Labels) -> Vec<Vec<u32>> {
     let mut bodies: Vec<Vec<u32>> = vec![Vec::new(); labels.count()];
     for (pixel, &label) in labels
         .labels
@@ -26,6 +26,12 @@ pub fn from_labels(labels: &Labels, probabilities: &[f32], parameters: &Segmenta
     {
         bodies[label as usize - 1].push(pixel as u32);
     }
+    bodies
+}
+
+/// Masks as cells, those dropped that the network itself holds for unlikely or that are far smaller than the others.
+pub fn from_labels(labels: &Labels, probabilities: &[f32], parameters: &Segmentation) -> Vec<Roi> {
+    let bodies = bodies(labels);
     let mut areas: Vec<f32> = bodies.iter().map(|body| body.len() as f32).collect();
     let typical = f64::from(linalg::median(&mut areas));
     bodies

@@ -9,6 +9,19 @@ pub enum Origin {
     Network,
     /// By its activity alone.
     Activity,
+    /// By light that does not follow the neuropil.
+    Stillness,
+}
+
+impl Origin {
+    /// As result files name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Activity => "activity",
+            Self::Stillness => "stillness",
+        }
+    }
 }
 
 /// A cell.

@@ -71,6 +71,22 @@ stage_parameters! {
 }
 
 stage_parameters! {
+    /// Cells that never fire, by light that does not follow the neuropil.
+    "still_cells" StillCells {
+        /// Look for them.
+        find: bool = true, "", false, true;
+        /// Nothing is looked for where the neuropil explains less of the mean image's grain than this (squared correlation).
+        min_explained: f64 = 0.3, "", 0.0, 1.0;
+        /// Smallest mean probability of the network over the body.
+        min_probability: f64 = 0.8, "", 0.0, 1.0;
+        /// Smallest area, relative to the typical cell's.
+        min_area: f64 = 0.45, "", 0.0, 10.0;
+        /// Largest ratio of the axes.
+        max_aspect_ratio: f64 = 2.0, "", 1.0, 100.0;
+    }
+}
+
+stage_parameters! {
     /// Footprints refined on the traces.
     "footprints" Footprints {
         /// Rounds of refinement; 0 keeps the network's masks.
@@ -113,6 +129,8 @@ parameter_set! {
         segmentation: Segmentation,
         /// Cells that are only seen when they fire.
         activity: Activity,
+        /// Cells that never fire.
+        still_cells: StillCells,
         /// Footprints refined.
         footprints: Footprints,
         /// Spikes from traces.

@@ -71,6 +71,15 @@ fn prediction(plane: &PlaneResult, n_frames: usize) -> MoviePrediction {
 
 /// Takes a movie of one plane through the whole run; `use_plane` sees what was found before its traces are deleted.
 pub fn imaged<T>(source: &SimulatedMovieSource, use_plane: impl FnOnce(&PlaneResult) -> T) -> T {
+    imaged_with(source, &ImagingParameters::default(), use_plane)
+}
+
+/// As [`imaged`], with other parameters than the program's own.
+fn imaged_with<T>(
+    source: &SimulatedMovieSource,
+    parameters: &ImagingParameters,
+    use_plane: impl FnOnce(&PlaneResult) -> T,
+) -> T {
     let work = tempfile::tempdir().expect("a temporary folder");
     let executor = CpuExecutor::new(2);
     let network = Network::new(&executor, &own_weights()).expect("the program's own weights");
@@ -85,7 +94,7 @@ pub fn imaged<T>(source: &SimulatedMovieSource, use_plane: impl FnOnce(&PlaneRes
         decay_s: None,
         functional_channel: 0,
     };
-    let result = image(source, &ImagingParameters::default(), options, None).expect("imaged");
+    let result = image(source, parameters, options, None).expect("imaged");
     let [plane] = &result.planes[..] else {
         panic!("{} planes", result.planes.len())
     };
@@ -94,9 +103,16 @@ pub fn imaged<T>(source: &SimulatedMovieSource, use_plane: impl FnOnce(&PlaneRes
 
 /// Takes a movie through the whole run and scores it.
 fn scored(spec: &MovieSpec) -> MovieScore {
+    scored_with(spec, &ImagingParameters::default())
+}
+
+/// As [`scored`], with other parameters than the program's own.
+fn scored_with(spec: &MovieSpec, parameters: &ImagingParameters) -> MovieScore {
     let movie = SimulatedMovie::new(spec).expect("a valid specification");
     let source = SimulatedMovieSource::new(movie);
-    let prediction = imaged(&source, |plane| prediction(plane, spec.n_frames));
+    let prediction = imaged_with(&source, parameters, |plane| {
+        prediction(plane, spec.n_frames)
+    });
     let score =
         score_movie(&prediction, &source.simulated().truth()).expect("a prediction that fits");
     println!("{}: {score:#?}", spec.kind);
@@ -214,9 +230,9 @@ fn a_slow_movie() {
 #[test]
 fn a_movie_without_cells_gives_none() {
     let score = scored(&MovieSpec {
-        height: 96,
-        width: 96,
-        n_frames: 200,
+        height: 256,
+        width: 256,
+        n_frames: 300,
         n_cells: 0,
         seed: 13,
         ..MovieSpec::new(MovieKind::Small)
@@ -229,6 +245,60 @@ fn a_movie_without_cells_gives_none() {
     // Nothing stands out but texture and vessels, and the field is registered all the same.
     let shift = score.shift_rmse_px.expect("shifts were found");
     assert!(shift <= 0.07, "shift error {shift:.3} px");
+}
+
+/// Nothing moves: what registration does to such a movie must not be seen in any score.
+#[test]
+fn a_movie_without_motion_is_not_made_worse_by_registration() {
+    let spec = MovieSpec {
+        height: 128,
+        width: 128,
+        n_frames: 600,
+        n_cells: 30,
+        n_vessels: 1,
+        seed: 14,
+        ..MovieSpec::new(MovieKind::Still)
+    };
+    let mut parameters = ImagingParameters::default();
+    let registered = scored_with(&spec, &parameters);
+    parameters.registration.correct = false;
+    let left_alone = scored_with(&spec, &parameters);
+    let shift = registered.shift_rmse_px.expect("shifts were found");
+    assert!(shift <= 0.04, "{shift:.3} px of motion were made up");
+    // Measured with registration and without: 1.000 and 1.000, 0.934 and 0.952, 0.995 and 0.992, 0.986 and 0.986. Outlines lose a little, to
+    // the interpolation or to where the reference lies; no score may lose more than half as much again.
+    for (name, with, without, loss) in [
+        (
+            "F1 of active cells",
+            Some(registered.f1_active),
+            Some(left_alone.f1_active),
+            0.01,
+        ),
+        (
+            "mean IoU",
+            Some(registered.mean_iou),
+            Some(left_alone.mean_iou),
+            0.028,
+        ),
+        (
+            "trace correlation",
+            registered.trace_r_median,
+            left_alone.trace_r_median,
+            0.005,
+        ),
+        (
+            "spike correlation",
+            registered.spike_r_median,
+            left_alone.spike_r_median,
+            0.005,
+        ),
+    ] {
+        let (with, without) = (with.expect("a score"), without.expect("a score"));
+        assert!(
+            with >= without - loss,
+            "{name} {with:.3} with registration, {without:.3} without"
+        );
+    }
 }
 
 /// Average precision at an IoU of 0.5 (Cellpose's definition) of an annotated image that the weights were not trained with.

@@ -4,6 +4,7 @@
 //! Floors stand a little below what was measured; raise them when the program gets better. Recordings and movies are short so
 //! that the whole folder takes about a minute; the open sets of the project are longer (validation/README.md).
 
+mod given_traces;
 mod imaging;
 mod matching;
 mod sorting;

@@ -64,18 +64,23 @@ impl Plane<'_> {
                 is_cell[pixel as usize] = true;
             }
         }
+        self.background_without(&is_cell, spacing)
+    }
+
+    /// The background without these pixels `[y, x]`.
+    pub fn background_without(&self, is_cell: &[bool], spacing: f64) -> Background {
         Background::new(
             self.mean,
             self.noise,
             self.measured,
-            &is_cell,
+            is_cell,
             [self.bins.height, self.bins.width],
             spacing,
         )
     }
 
     /// Noise of a bin, `[y, x]`.
-    fn bin_noise(&self) -> Vec<f32> {
+    pub fn bin_noise(&self) -> Vec<f32> {
         let root = (self.bins.bin_frames as f32).sqrt();
         self.noise.iter().map(|noise| noise / root).collect()
     }
