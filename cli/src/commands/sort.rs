@@ -310,7 +310,7 @@ fn dry_run(
             "last matching".into()
         });
     }
-    stages.push("curation".into());
+    stages.extend(["curation".into(), "waveforms".into()]);
     let plan = json!({
         "recordings": arguments.recordings.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "duration_s": info.duration_s(),

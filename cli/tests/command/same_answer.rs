@@ -118,7 +118,7 @@ pub(crate) mod signals {
             (r#""stage_done","stage":"detection""#, 2),
             (r#""progress","stage":"matching""#, 4),
             (r#""stage_started","stage":"last matching""#, 6),
-            (r#""stage_done","stage":"curation""#, 7),
+            (r#""stage_done","stage":"waveforms""#, 7),
         ] {
             let out = folder.path().join("killed");
             let events = folder.path().join("events.jsonl");

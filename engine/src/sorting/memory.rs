@@ -48,6 +48,7 @@ pub fn estimate(
         need.templates(),
         need.matching(),
         need.last_matching(),
+        need.waveforms(),
     ];
     let largest = stages.into_iter().fold(0.0, f64::max);
     PROGRAM_BYTES + ((1.0 + KEPT) * largest) as u64
@@ -223,5 +224,22 @@ impl<'a> Need<'a> {
             + self.lists(8.0)
             + self.groups * self.tables()
             + 40.0 * self.n_spikes
+    }
+
+    /// The deviations of the waveforms, beside the result with its templates.
+    fn waveforms(&self) -> f64 {
+        let near = self
+            .n_channels
+            .min(f64::from(self.parameters.templates.max_channels));
+        let waveform = near * self.n_taps;
+        let spikes_of_block =
+            EVENTS_HZ * self.n_channels * WINDOW_SAMPLES as f64 / self.info.sampling_frequency_hz;
+        self.queue(1.0)
+            + self.lanes * (self.raw + (3.0 + self.skew) * self.window)
+            + 2.5 * self.lanes * spikes_of_block * 4.0 * waveform
+            + self.n_units
+                * (super::waveform_deviations::BYTES_PER_VALUE as f64 * waveform
+                    + 3.0 * 4.0 * self.n_channels * self.n_taps)
+            + 48.0 * self.n_spikes
     }
 }

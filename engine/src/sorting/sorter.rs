@@ -336,6 +336,11 @@ impl Run<'_> {
                     self.finish(&mut result, &last.reference, finished, &table, &stage);
                     Ok(((), false))
                 })?;
+                // The tables have done their work.
+                drop(last);
+                control.stage("waveforms", || {
+                    Ok((self.measure_deviations(&mut result)?, false))
+                })?;
             }
         }
         Ok(result)
