@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     data::{simulate, tetrode},
-    movies::{self, image, small},
+    movies::{self, image},
     run::{json, manifest, run, somata, sort},
 };
 
@@ -191,7 +191,7 @@ fn params_lists_each_parameter_once_with_unit_and_range() {
 #[test]
 fn a_parameter_of_another_command_is_refused_with_the_command_that_has_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (recording, movie) = (tetrode(folder.path()), small(folder.path()));
+    let (recording, movie) = (tetrode(folder.path()), movies::small(folder.path()));
     let out = folder.path().join("out");
     let file = folder.path().join("other.toml");
     let of_image = "`registration.correct` is a parameter of `somata image` and `somata segment`, not of `somata sort`";
