@@ -55,6 +55,12 @@ fn threads_and_chunk_size_do_not_change_the_answer() {
         &sorted("three", &["--threads", "2", "--chunk-blocks", "3"]),
         "3 blocks together",
     );
+    // Sets of templates that are made again and again, as where memory is short.
+    assert_same(
+        &one,
+        &sorted("few", &["--threads", "2", "--template-sets", "1"]),
+        "one set of templates",
+    );
     assert_same(
         &one,
         &sorted("all", &["--threads", "1"]),
