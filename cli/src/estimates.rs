@@ -45,8 +45,7 @@ impl SortShare {
         info: &RecordingInfo,
         parameters: &SortingParameters,
     ) -> Outcome<Self> {
-        let estimate =
-            |threads, sets| sorting_memory::estimate(info, parameters, threads, sets);
+        let estimate = |threads, sets| sorting_memory::estimate(info, parameters, threads, sets);
         let what = format!("{} channels", info.n_channels());
         let threads = threads(run, &what, |threads| estimate(threads, FEWEST_SETS))?;
         let most = sorting_memory::MOST_SETS;
@@ -65,11 +64,7 @@ impl SortShare {
     }
 
     /// Bytes that the sort holds at most if the tissue moves.
-    pub fn memory_if_it_drifts(
-        self,
-        info: &RecordingInfo,
-        parameters: &SortingParameters,
-    ) -> u64 {
+    pub fn memory_if_it_drifts(self, info: &RecordingInfo, parameters: &SortingParameters) -> u64 {
         let sets = self.template_sets.unwrap_or(sorting_memory::MOST_SETS);
         sorting_memory::estimate(info, parameters, self.threads, sets)
     }

@@ -121,7 +121,10 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         &recording,
         &parameters,
         &sort.run.choice()?,
-        SortShare { threads, template_sets: None },
+        SortShare {
+            threads,
+            template_sets: None,
+        },
         &key,
     )?;
     let scores = score(&result_folder, &recording_folder, false)?;

@@ -127,10 +127,7 @@ impl<'a> Need<'a> {
             n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
             n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
             n_whitened: whitened.iter().map(Vec::len).max().unwrap_or(1) as f64,
-            groups: if template_sets > 1
-                && parameters.motion.correct
-                && shows_motion(&geometry)
-            {
+            groups: if template_sets > 1 && parameters.motion.correct && shows_motion(&geometry) {
                 // A thread keeps the set that it works with.
                 MOVED_SETS * (template_sets as f64 + lanes).min(MOST_SETS as f64)
             } else {

@@ -171,7 +171,11 @@ impl Run<'_> {
     }
 
     /// Matching over the whole recording with detection in what it leaves: spikes, and a sample of cleaned events.
-    pub(super) fn match_round(&self, matchers: &Matchers<'_>, stage: &Stage<'_>) -> Result<Matched> {
+    pub(super) fn match_round(
+        &self,
+        matchers: &Matchers<'_>,
+        stage: &Stage<'_>,
+    ) -> Result<Matched> {
         let (detector, front_end) = (stage.detector, stage.front_end);
         let length = detector.feature_length();
         let mut events = self.event_sample(front_end.n_channels(), length);
