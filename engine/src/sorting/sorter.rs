@@ -188,6 +188,9 @@ pub(super) struct Stage<'a> {
     pub(super) geometry: &'a Geometry,
 }
 
+/// Makes the set of a group out of the templates at rest.
+type MakeMatcher<'a> = dyn Fn(usize, &MatchTables) -> Result<Matcher> + Sync + 'a;
+
 /// Templates on the device, one set for every group of blocks with a like displacement.
 ///
 /// A set is made when a block first needs it. Where fewer are held than there are, the one that was not used for longest goes.
@@ -202,7 +205,7 @@ pub(super) struct Matchers<'a> {
     pub(super) bytes_per_block: u64,
     group_of: Vec<usize>,
     /// The set of a group, made from the templates at rest.
-    make: Box<dyn Fn(usize, &MatchTables) -> Result<Matcher> + Sync + 'a>,
+    make: Box<MakeMatcher<'a>>,
     most_held: usize,
     /// Groups and their sets, the last used last.
     held: Mutex<Vec<(usize, Arc<Matcher>)>>,
