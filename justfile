@@ -13,6 +13,7 @@ accuracy:
 # Pages made from the code.
 docs:
     cargo run --release -- params --markdown > docs/reference/parameters.md
+    cargo run --release -- reference > docs/reference/command.md
 # Kernel benches.
 bench:
     cargo bench -p somata-benches

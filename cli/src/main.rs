@@ -63,6 +63,9 @@ enum Command {
     Completions(commands::completions::Arguments),
     /// Write the manual pages
     Man(commands::man::Arguments),
+    /// Print the reference page docs/reference/command.md
+    #[command(hide = true)]
+    Reference,
 }
 
 fn main() {
@@ -106,5 +109,6 @@ fn run(command: Command) -> exit::Outcome {
         Command::Params(arguments) => commands::params::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments, Cli::command()),
         Command::Man(arguments) => commands::man::run(&arguments, Cli::command()),
+        Command::Reference => commands::reference::run(Cli::command()),
     }
 }

@@ -418,16 +418,10 @@ pub fn threads(run: &RunArguments, what: &str, estimate: impl Fn(usize) -> u64) 
         .hint("leave them out to use all cores"));
     }
     let wanted = run.threads.or(slurm).unwrap_or(all).max(1);
-    let Some(memory) = &run.memory else {
+    let Some(budget) = memory_budget(run)? else {
         return Ok(wanted);
     };
-    let budget = parse_bytes(memory).ok_or_else(|| {
-        Failure::new(
-            ExitCode::Usage,
-            format!("`--memory {memory}` is not a size"),
-        )
-        .hint("write for example 800MB or 4GB")
-    })?;
+    let memory = run.memory.as_deref().unwrap_or_default();
     (1..=wanted)
         .rev()
         .find(|&threads| estimate(threads) <= budget)
@@ -443,6 +437,23 @@ pub fn threads(run: &RunArguments, what: &str, estimate: impl Fn(usize) -> u64) 
             )
             .hint(format!("give `--memory {least}MB` or more"))
         })
+}
+
+/// Bytes that `--memory` allows.
+///
+/// # Errors
+/// When it is not a size.
+pub fn memory_budget(run: &RunArguments) -> Outcome<Option<u64>> {
+    let Some(memory) = &run.memory else {
+        return Ok(None);
+    };
+    parse_bytes(memory).map(Some).ok_or_else(|| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("`--memory {memory}` is not a size"),
+        )
+        .hint("write for example 800MB or 4GB")
+    })
 }
 
 /// `4GB`, `800MB`, `1073741824`.

@@ -215,6 +215,7 @@ fn write_sorting(
         };
     let templates = time_major(|unit| &unit.template);
     let templates_uv = time_major(|unit| &unit.template_uv);
+    let templates_sd_uv = time_major(|unit| &unit.template_sd_uv);
     let similar = similarity(&templates, n_units, taps * n_channels);
     let tables = PhyTables {
         sampling_frequency_hz: description.sampling_frequency_hz,
@@ -226,6 +227,7 @@ fn write_sorting(
         n_template_samples: taps,
         templates: &templates,
         templates_uv: &templates_uv,
+        templates_sd_uv: &templates_sd_uv,
         whitening_mat: &result.whitening,
         whitening_mat_inv: &result.whitening_inverse,
         similar_templates: &similar,

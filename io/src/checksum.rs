@@ -59,6 +59,59 @@ pub fn total_bytes(path: &Path) -> Result<u64, IoError> {
     })
 }
 
+/// What [`total_bytes_within`] saw.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Total {
+    /// Bytes of the file, or of all files in the folder.
+    Bytes(u64),
+    /// More bytes than were expected; how many is not known.
+    More,
+    /// More entries than may be listed.
+    TooMany,
+}
+
+/// As [`total_bytes`], for a path that another's file names: the listing ends once there are more than `expected` bytes, or when
+/// `entries`, which counts down, is used up.
+///
+/// # Errors
+/// When it is not there or cannot be listed.
+pub fn total_bytes_within(
+    path: &Path,
+    expected: u64,
+    entries: &mut usize,
+) -> Result<Total, IoError> {
+    let failed = |path: &Path, source| IoError::read(path, source);
+    let metadata = std::fs::metadata(path).map_err(|source| failed(path, source))?;
+    if !metadata.is_dir() {
+        return Ok(Total::Bytes(metadata.len()));
+    }
+    let mut total = 0u64;
+    let mut folders = vec![(path.to_owned(), MAX_DEPTH)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(|source| failed(&folder, source))? {
+            let Some(left) = entries.checked_sub(1) else {
+                return Ok(Total::TooMany);
+            };
+            *entries = left;
+            let entry = entry.map_err(|source| failed(&folder, source))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|source| failed(&path, source))?;
+            if kind.is_dir() {
+                if depth > 0 {
+                    folders.push((path, depth - 1));
+                }
+            } else if path.is_file() {
+                let metadata = std::fs::metadata(&path).map_err(|source| failed(&path, source))?;
+                total = total.saturating_add(metadata.len());
+                if total > expected {
+                    return Ok(Total::More);
+                }
+            }
+        }
+    }
+    Ok(Total::Bytes(total))
+}
+
 /// Folders in each other that are looked into.
 const MAX_DEPTH: usize = 32;
 /// Files of a folder that are sampled beside those that describe it.
@@ -176,6 +229,19 @@ mod tests {
         let first = fingerprint();
         assert_eq!(first, fingerprint());
         assert_eq!(total_bytes(folder.path()).unwrap(), 1202);
+        let within = |bytes, mut entries| {
+            let total = total_bytes_within(folder.path(), bytes, &mut entries).unwrap();
+            (total, entries)
+        };
+        // 300 chunks, each in a folder of its own, in `c`, beside `zarr.json`.
+        assert_eq!(within(1202, 1000), (Total::Bytes(1202), 398));
+        assert_eq!(within(1201, 1000).0, Total::More);
+        let (total, left) = within(0, 1000);
+        assert!(
+            total == Total::More && left > 600,
+            "the first file is too much, {left} left"
+        );
+        assert_eq!(within(1202, 601), (Total::TooMany, 0));
         std::fs::rename(folder.path().join("c/7/0"), folder.path().join("c/7/1")).unwrap();
         let renamed = fingerprint();
         assert_ne!(first, renamed);

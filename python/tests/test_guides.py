@@ -86,6 +86,7 @@ def test_what_a_guide_tells_to_type_works(name: str, binary: Path, tmp_path: Pat
     environment = {
         **os.environ,
         "SOMATA_BINARY": str(binary.absolute()),
+        "SOMATA_CHECKOUT": str(DOCS.parent),
         "PYTHONPATH": str(PACKAGE),
         "MPLBACKEND": "agg",
     }

@@ -44,7 +44,7 @@ def test_spike_trains_of_all_units_are_all_spikes(sorted_folder: Path) -> None:
 def test_tables_and_arrays_agree_in_their_shapes(sorted_folder: Path) -> None:
     result = somata.SortResult(sorted_folder)
     n_units, n_channels = len(result), len(result.channels)
-    assert result.templates.shape == result.templates_uv.shape
+    assert result.templates.shape == result.templates_uv.shape == result.templates_sd_uv.shape
     assert result.templates.shape[::2] == (n_units, n_channels)
     assert result.template_similarity.shape == (n_units, n_units)
     assert result.channel_positions_um.shape == (n_channels, 2)
@@ -134,7 +134,7 @@ def test_events_reach_the_callback_in_order(recording_folder: Path, tmp_path: Pa
     somata.sort(recording_folder, tmp_path / "out", device="cpu", progress=events.append, **fast)
     started = [event.stage for event in events if event.kind == "stage_started"]
     done = [event.stage for event in events if event.kind == "stage_done"]
-    assert started[0] == "survey" and done[-1] == "curation"
+    assert started[0] == "survey" and done[-1] == "waveforms"
     fractions = [event.fraction for event in events if event.kind == "progress" and event.stage == "detection"]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     # The second call finds the result complete: nothing runs.

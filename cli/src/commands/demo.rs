@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     adapt::{OpenMovie, OpenRecording},
+    estimates::SortShare,
     exit::{ExitCode, Failure, Outcome},
     run::{OutputArguments, RunArguments, parameters},
 };
@@ -109,6 +110,7 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         output: OutputArguments::replacing(result_folder.clone()),
         input: InputArguments::default(),
         truth: Some(recording_folder.clone()),
+        template_sets: None,
         run: RunArguments::on(&arguments.device, arguments.quiet),
     };
     let recording = OpenRecording::open(&sort.recordings, &sort.input)?;
@@ -119,7 +121,10 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         &recording,
         &parameters,
         &sort.run.choice()?,
-        threads,
+        SortShare {
+            threads,
+            template_sets: None,
+        },
         &key,
     )?;
     let scores = score(&result_folder, &recording_folder, false)?;

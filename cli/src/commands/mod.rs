@@ -11,6 +11,7 @@ pub mod info;
 pub mod man;
 pub mod match_sessions;
 pub mod params;
+pub mod reference;
 pub mod rerun;
 pub mod segment;
 pub mod simulate;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use somata_io::checksum::{sampled_fingerprint, total_bytes};
+use somata_io::checksum::{Total, sampled_fingerprint, total_bytes_within};
 
 use crate::{
     again::{Again as Manifest, absolute, path_text},
@@ -13,6 +13,9 @@ use crate::{
     exit::{ExitCode, Failure, Outcome},
     run::{OutputArguments, RunArguments},
 };
+
+/// Entries of folders that are listed to see whether inputs are the same, of all inputs of a manifest together.
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// Arguments of `somata rerun`.
 #[derive(Args, Clone)]
@@ -96,8 +99,9 @@ pub fn plan(arguments: &Arguments) -> Outcome<Again> {
         .chunks_exact(2)
         .map(|pair| (absolute(&pair[0]), absolute(&pair[1])))
         .collect();
+    let mut entries = MAX_ENTRIES;
     for input in manifest["inputs"].as_array().into_iter().flatten() {
-        same_file(&path, input, &moved)?;
+        same_file(&path, input, &moved, &mut entries)?;
     }
     let run = RunArguments {
         device: arguments
@@ -219,8 +223,14 @@ fn now_at(path: &Path, moved: &[(PathBuf, PathBuf)]) -> PathBuf {
     }
 }
 
-/// Refuses an input file that is gone or not the one of the manifest; what is read of it is compared again when it is open.
-fn same_file(manifest: &Path, input: &Value, moved: &[(PathBuf, PathBuf)]) -> Outcome {
+/// Refuses an input file that is gone or not the one of the manifest; what is read of it is compared again when it is open. A
+/// manifest may be another's and name anything: `entries` bounds what is listed of folders, and pipes are not opened.
+fn same_file(
+    manifest: &Path,
+    input: &Value,
+    moved: &[(PathBuf, PathBuf)],
+    entries: &mut usize,
+) -> Outcome {
     let Some(path) = input["path"].as_str() else {
         return Err(damaged(manifest, "an entry of `inputs` has no `path`"));
     };
@@ -236,9 +246,22 @@ fn same_file(manifest: &Path, input: &Value, moved: &[(PathBuf, PathBuf)]) -> Ou
         )
         .hint("if it lies elsewhere now, say so with `--moved OLD NEW`")
     };
-    std::fs::metadata(&path).map_err(gone)?;
-    // An input may be a folder.
-    let bytes = total_bytes(&path)?;
+    let metadata = std::fs::metadata(&path).map_err(gone)?;
+    let unusable = |what: String| {
+        Failure::new(
+            ExitCode::Input,
+            format!(
+                "`{}` names the input `{}`, which {what}",
+                manifest.display(),
+                path.display()
+            ),
+        )
+        .hint("is it the manifest of a result of yours? To process this input, use the command itself")
+    };
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(unusable("is neither a file nor a folder".into()));
+    }
+    let then = input["bytes"].as_u64();
     let changed = |how: String| {
         Failure::new(
             ExitCode::Input,
@@ -250,8 +273,23 @@ fn same_file(manifest: &Path, input: &Value, moved: &[(PathBuf, PathBuf)]) -> Ou
         )
         .hint("restore the file; to process it as it is now, use the command itself")
     };
-    if let Some(then) = input["bytes"].as_u64().filter(|&then| then != bytes) {
-        return Err(changed(format!("it had {then} bytes and has {bytes}")));
+    // An input may be a folder.
+    match (
+        then,
+        total_bytes_within(&path, then.unwrap_or(u64::MAX), entries)?,
+    ) {
+        (_, Total::TooMany) => {
+            return Err(unusable(format!(
+                "has more files than are listed for a manifest ({MAX_ENTRIES} in all)"
+            )));
+        }
+        (Some(then), Total::More) => {
+            return Err(changed(format!("it had {then} bytes and has more")));
+        }
+        (Some(then), Total::Bytes(bytes)) if bytes != then => {
+            return Err(changed(format!("it had {then} bytes and has {bytes}")));
+        }
+        _ => {}
     }
     if let Some(then) = input["fingerprint"].as_str()
         && then != sampled_fingerprint(&path)?

@@ -22,10 +22,10 @@ use crate::{
         print_json,
         validate::{check_truth, score},
     },
-    estimates,
+    estimates::{self, SortShare},
     exit::Outcome,
     report,
-    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate, threads},
+    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate},
     sorting_output as output,
 };
 
@@ -136,6 +136,10 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", help_heading = heading::RESULT)]
     #[serde(serialize_with = "absolute_option")]
     pub truth: Option<PathBuf>,
+    /// Sets of templates of moved tissue that are held; results do not depend on it
+    #[arg(long, hide = true)]
+    #[serde(skip)]
+    pub template_sets: Option<usize>,
     #[command(flatten)]
     #[serde(skip)]
     pub run: RunArguments,
@@ -152,21 +156,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
         check_truth(truth)?;
     }
     let info = recording.info();
-    let threads = threads(
-        &arguments.run,
-        &format!("{} channels", info.n_channels()),
-        // It must hold whatever the tissue does.
-        |threads| estimates::sort_memory(info, &parameters, threads, true),
-    )?;
+    let mut share = SortShare::of(&arguments.run, info, &parameters)?;
+    share.template_sets = arguments.template_sets.or(share.template_sets);
     let key = result_key(&recording, &parameters)?;
     if arguments.output.dry_run {
-        return dry_run(arguments, &recording, &parameters, &choice, threads);
+        return dry_run(arguments, &recording, &parameters, &choice, share);
     }
     let output = &arguments.output;
     if already_complete(&output.out, &key, "sort", output.force, arguments.run.json)? {
         return Ok(());
     }
-    let manifest = sort_to(arguments, &recording, &parameters, &choice, threads, &key)?;
+    let manifest = sort_to(arguments, &recording, &parameters, &choice, share, &key)?;
     if arguments.run.json {
         print_json(&manifest)?;
     }
@@ -182,10 +182,10 @@ pub fn sort_to(
     recording: &Arc<OpenRecording>,
     parameters: &SortingParameters,
     choice: &DeviceChoice,
-    threads: usize,
+    share: SortShare,
     key: &str,
 ) -> Outcome<Value> {
-    let session = Session::begin(&arguments.output, &arguments.run, choice, threads)?;
+    let session = Session::begin(&arguments.output, &arguments.run, choice, share.threads)?;
     let description = recording.description();
     session.tell_input(
         &format!(
@@ -213,6 +213,7 @@ pub fn sort_to(
         control,
         work: &checkpoints,
         blocks_together: arguments.run.chunk_blocks,
+        template_sets: share.template_sets,
     };
     let start = std::time::Instant::now();
     let result = session.outcome(sort(recording.as_ref(), parameters, options))?;
@@ -297,7 +298,7 @@ fn dry_run(
     recording: &OpenRecording,
     parameters: &SortingParameters,
     choice: &DeviceChoice,
-    threads: usize,
+    share: SortShare,
 ) -> Outcome {
     let info = recording.info();
     let rounds = parameters.matching.rounds;
@@ -310,16 +311,17 @@ fn dry_run(
             "last matching".into()
         });
     }
-    stages.push("curation".into());
+    stages.extend(["curation".into(), "waveforms".into()]);
     let plan = json!({
         "recordings": arguments.recordings.iter().map(|path| path_text(path)).collect::<Vec<_>>(),
         "duration_s": info.duration_s(),
         "n_channels": info.n_channels(),
         "device": choice.to_string(),
-        "threads": threads,
+        "threads": share.threads,
+        "template_sets_held": share.template_sets,
         "stages": stages,
-        "memory_bytes": estimates::sort_memory(info, parameters, threads, false),
-        "memory_bytes_if_it_drifts": estimates::sort_memory(info, parameters, threads, true),
+        "memory_bytes": estimates::sort_memory(info, parameters, share.threads),
+        "memory_bytes_if_it_drifts": share.memory_if_it_drifts(info, parameters),
         "disk_bytes": output::estimate_disk(info.n_channels(), info.duration_s()),
         "out": path_text(&arguments.output.out),
         "parameters": parameters,

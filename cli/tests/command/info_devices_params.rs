@@ -1,12 +1,12 @@
 //! What the commands that only look print, and that they change nothing.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use serde_json::Value;
 
 use crate::{
     data::{simulate, tetrode},
-    movies,
+    movies::{self, image},
     run::{json, manifest, run, somata, sort},
 };
 
@@ -189,6 +189,40 @@ fn params_lists_each_parameter_once_with_unit_and_range() {
 }
 
 #[test]
+fn a_parameter_of_another_command_is_refused_with_the_command_that_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recording, movie) = (tetrode(folder.path()), movies::small(folder.path()));
+    let out = folder.path().join("out");
+    let file = folder.path().join("other.toml");
+    let of_image = "`registration.correct` is a parameter of `somata image` and `somata segment`, not of `somata sort`";
+    let of_sort = "`matching.sweeps` is a parameter of `somata sort`, not of `somata image` and `somata segment`";
+    for (command, set, toml, what) in [
+        (
+            sort as fn(&Path, &Path) -> Command,
+            "registration.correct=false",
+            "[registration]\ncorrect = false\n",
+            of_image,
+        ),
+        (
+            image,
+            "matching.sweeps=2",
+            "[matching]\nsweeps = 2\n",
+            of_sort,
+        ),
+    ] {
+        let input = if what == of_image { &recording } else { &movie };
+        run(command(input, &out).args(["--set", set])).fails(2, &[what], &["somata params"]);
+        std::fs::write(&file, toml).unwrap();
+        run(command(input, &out).arg("--params").arg(&file)).fails(
+            2,
+            &["other.toml", what],
+            &["somata params"],
+        );
+        assert!(!out.exists());
+    }
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let recording = tetrode(folder.path());
@@ -218,7 +252,8 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
             "matching 1",
             "templates 2",
             "last matching",
-            "curation"
+            "curation",
+            "waveforms"
         ]
     );
     assert_eq!(

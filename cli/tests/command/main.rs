@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod bad_movies;
+mod book;
 mod convert;
 mod data;
 mod drawing;

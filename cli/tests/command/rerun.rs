@@ -341,6 +341,36 @@ fn what_is_no_manifest_of_a_result_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_manifest_that_names_pipes_devices_or_a_folder_of_anything_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tetrode(folder.path());
+    let out = folder.path().join("out");
+    run(&mut sort(&recording, &out)).succeeds();
+    let kept = only_the_manifest(&out);
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let huge = folder.path().join("huge");
+    std::fs::create_dir(&huge).unwrap();
+    for number in 0..100 {
+        std::fs::write(huge.join(format!("{number}")), [0; 100]).unwrap();
+    }
+    for (path, what) in [
+        (pipe.as_path(), "is neither a file nor a folder"),
+        (Path::new("/dev/zero"), "is neither a file nor a folder"),
+        (&huge, "it had 999 bytes and has more"),
+    ] {
+        change_json(&kept, |m| {
+            m["inputs"][0]["path"] = json!(path);
+            m["inputs"][0]["bytes"] = json!(999);
+        });
+        run(&mut rerun(&kept, &out)).fails(3, &[&path.display().to_string(), what], &[]);
+        nothing_left(&out);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_path_that_is_no_unicode_does_not_cost_the_result() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let folder = tempfile::tempdir().unwrap();

@@ -16,9 +16,11 @@ pub struct Ran {
     pub stderr: String,
 }
 
-/// The binary, without what the caller's environment would change in it.
+/// The binary, without what the caller's environment would change in it. `SOMATA_BINARY` names another one, as a release build
+/// for runs by hand.
 pub fn somata() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_somata"));
+    let binary = std::env::var_os("SOMATA_BINARY");
+    let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_somata").into()));
     command
         .stdin(Stdio::null())
         .env("NO_COLOR", "1")

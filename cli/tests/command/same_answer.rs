@@ -55,6 +55,12 @@ fn threads_and_chunk_size_do_not_change_the_answer() {
         &sorted("three", &["--threads", "2", "--chunk-blocks", "3"]),
         "3 blocks together",
     );
+    // Sets of templates that are made again and again, as where memory is short.
+    assert_same(
+        &one,
+        &sorted("few", &["--threads", "2", "--template-sets", "1"]),
+        "one set of templates",
+    );
     assert_same(
         &one,
         &sorted("all", &["--threads", "1"]),
@@ -118,7 +124,7 @@ pub(crate) mod signals {
             (r#""stage_done","stage":"detection""#, 2),
             (r#""progress","stage":"matching""#, 4),
             (r#""stage_started","stage":"last matching""#, 6),
-            (r#""stage_done","stage":"curation""#, 7),
+            (r#""stage_done","stage":"waveforms""#, 7),
         ] {
             let out = folder.path().join("killed");
             let events = folder.path().join("events.jsonl");

@@ -120,7 +120,7 @@ stage_parameters! {
 
 parameter_set! {
     /// All parameters of an imaging run.
-    ImagingParameters {
+    "`somata image` and `somata segment`" ImagingParameters {
         /// Motion.
         registration: Registration,
         /// The binned movie.

@@ -19,6 +19,16 @@ pub enum ParameterError {
         /// The known name that is most like it.
         nearest: Option<String>,
     },
+    /// It belongs to another command.
+    #[error("`{name}` is a parameter of {owner}, not of {asked}")]
+    Elsewhere {
+        /// Full name.
+        name: String,
+        /// The commands that were asked to take it.
+        asked: &'static str,
+        /// The commands that have it.
+        owner: &'static str,
+    },
     /// The value cannot be read, or is outside the range.
     #[error("`{name}` cannot be `{value}`: it is {expected}")]
     Value {
@@ -150,6 +160,9 @@ macro_rules! stage_parameters {
 
 /// The parameters of a whole run: its stages together.
 pub trait ParameterSet: Default + Serialize {
+    /// The commands that take them, in words.
+    const COMMANDS: &'static str;
+
     /// All parameters, stage by stage.
     fn descriptions() -> Vec<Description>;
 
@@ -162,11 +175,18 @@ pub trait ParameterSet: Default + Serialize {
     /// Sets `stage.name` from text.
     ///
     /// # Errors
-    /// When the name is unknown (with the nearest known one) or the value does not fit.
+    /// When the name is unknown (with the nearest known one), that of another command's parameter, or the value does not fit.
     fn set(&mut self, full_name: &str, text: &str) -> Result<(), ParameterError> {
         let (stage, name) = full_name.split_once('.').unwrap_or(("", full_name));
         if self.try_set(stage, name, text)? {
             return Ok(());
+        }
+        if let Some(owner) = owner(full_name) {
+            return Err(ParameterError::Elsewhere {
+                name: full_name.into(),
+                asked: Self::COMMANDS,
+                owner,
+            });
         }
         let names: Vec<String> = Self::descriptions()
             .iter()
@@ -179,16 +199,30 @@ pub trait ParameterSet: Default + Serialize {
     }
 }
 
+/// The commands that have a parameter, where there are any.
+fn owner(full_name: &str) -> Option<&'static str> {
+    fn of<P: ParameterSet>(full_name: &str) -> Option<&'static str> {
+        let (stage, name) = full_name.split_once('.')?;
+        P::descriptions()
+            .iter()
+            .any(|description| description.stage == stage && description.name == name)
+            .then_some(P::COMMANDS)
+    }
+    of::<sorting::SortingParameters>(full_name)
+        .or_else(|| of::<imaging::ImagingParameters>(full_name))
+}
+
 /// Declares the parameters of a whole run from those of its stages.
 #[macro_export]
 macro_rules! parameter_set {
-    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $help:literal])* $field:ident : $kind:ty,)* }) => {
+    ($(#[doc = $doc:literal])* $commands:literal $name:ident { $($(#[doc = $help:literal])* $field:ident : $kind:ty,)* }) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
         pub struct $name {
             $($(#[doc = $help])* pub $field: $kind,)*
         }
         impl $crate::parameters::ParameterSet for $name {
+            const COMMANDS: &'static str = $commands;
             fn descriptions() -> Vec<$crate::parameters::Description> {
                 [$(<$kind>::descriptions()),*].concat()
             }

@@ -142,7 +142,7 @@ stage_parameters! {
 
 parameter_set! {
     /// All parameters of a sort.
-    SortingParameters {
+    "`somata sort`" SortingParameters {
         /// From raw samples to whitened data.
         preprocessing: Preprocessing,
         /// Universal templates.
@@ -188,6 +188,14 @@ mod tests {
         assert_eq!(
             error,
             "unknown parameter `matching.sweep`, did you mean `matching.sweeps`?"
+        );
+        let error = parameters
+            .set("registration.correct", "true")
+            .expect_err("of a movie")
+            .to_string();
+        assert_eq!(
+            error,
+            "`registration.correct` is a parameter of `somata image` and `somata segment`, not of `somata sort`"
         );
         let error = parameters
             .set("matching.sweeps", "99")

@@ -162,6 +162,7 @@ impl Run<'_> {
                 metrics: QualityMetrics::default(),
                 template,
                 template_uv,
+                template_sd_uv: Vec::new(),
             });
         }
         let mut by_unit: Vec<Vec<(i64, u64)>> = vec![Vec::new(); tables.n_units()];

@@ -57,7 +57,7 @@ pub(super) fn average(
     pass: Pass<'_, dyn Recording + '_>,
     blocks: &[Block],
     stage: &Stage<'_>,
-    known: Option<(&Matchers, &[Spike])>,
+    known: Option<(&Matchers<'_>, &[Spike])>,
     events: &[LabelledEvent],
     n_labels: usize,
     max_channels: usize,
@@ -93,7 +93,7 @@ pub(super) fn average(
                     commands.upload("spikes", &list),
                     commands.upload("spike_count", &count),
                 );
-                matchers.of(&chunk_blocks[0]).record_subtraction(
+                matchers.of(&chunk_blocks[0])?.record_subtraction(
                     &mut commands,
                     x,
                     list,

@@ -35,14 +35,15 @@ const KEPT: f64 = 0.12;
 
 /// Bytes that a sort with `threads` threads holds at most, on the processor.
 ///
-/// A recording that drifts takes more, which shows only when it is read: `drifting` says whether to count that.
+/// A recording that drifts takes more, which shows only when it is read: `template_sets` says how many sets of moved templates are
+/// held then ([`MOST_SETS`]: all), and 1 counts a recording that does not drift.
 pub fn estimate(
     info: &RecordingInfo,
     parameters: &SortingParameters,
     threads: usize,
-    drifting: bool,
+    template_sets: usize,
 ) -> u64 {
-    let need = Need::new(info, parameters, threads.max(1), drifting);
+    let need = Need::new(info, parameters, threads.max(1), template_sets);
     let stages = [
         need.survey(),
         need.detection(),
@@ -50,10 +51,14 @@ pub fn estimate(
         need.templates(),
         need.matching(),
         need.last_matching(),
+        need.waveforms(),
     ];
     let largest = stages.into_iter().fold(0.0, f64::max);
     PROGRAM_BYTES + ((1.0 + KEPT) * largest) as u64
 }
+
+/// Sets of moved templates at most.
+pub const MOST_SETS: usize = MAX_GROUPS;
 
 /// Templates of tissue that moved reach more channels: a set of them takes so many times one at rest.
 const MOVED_SETS: f64 = 1.5;
@@ -91,7 +96,7 @@ impl<'a> Need<'a> {
         info: &'a RecordingInfo,
         parameters: &'a SortingParameters,
         threads: usize,
-        drifting: bool,
+        template_sets: usize,
     ) -> Self {
         let n_channels = info.n_channels() as f64;
         let geometry = Geometry {
@@ -108,11 +113,12 @@ impl<'a> Need<'a> {
         );
         let n_blocks = info.n_samples as f64 / WINDOW_SAMPLES as f64;
         let delays = info.sample_delay.is_some() && parameters.preprocessing.phase_shift;
+        // No more lanes than blocks.
+        let lanes = (threads as f64).min(n_blocks.ceil().max(1.0));
         Self {
             info,
             parameters,
-            // No more lanes than blocks.
-            lanes: (threads as f64).min(n_blocks.ceil().max(1.0)),
+            lanes,
             n_channels,
             raw: 4.0 * window_words(info) as f64,
             window: 4.0 * WINDOW_SAMPLES as f64 * n_channels,
@@ -123,8 +129,9 @@ impl<'a> Need<'a> {
             n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
             n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
             n_whitened: whitened.iter().map(Vec::len).max().unwrap_or(1) as f64,
-            groups: if drifting && parameters.motion.correct && shows_motion(&geometry) {
-                MOVED_SETS * MAX_GROUPS as f64
+            groups: if template_sets > 1 && parameters.motion.correct && shows_motion(&geometry) {
+                // A thread keeps the set that it works with.
+                MOVED_SETS * (template_sets as f64 + lanes).min(MOST_SETS as f64)
             } else {
                 1.0
             },
@@ -153,7 +160,14 @@ impl<'a> Need<'a> {
         // A template reaches some forty channels and touches those of as many units.
         let channels = self.n_channels.min(40.0);
         let pairs = self.n_units.min(UNITS_PER_CHANNEL * 2.0 * channels + 1.0);
-        self.n_units * (pairs * 8.0 * self.n_taps + 3.0 * channels * 4.0 * self.n_taps)
+        let products = self.n_units * pairs * 8.0 * self.n_taps;
+        let waveforms = self.n_units * channels * 4.0 * self.n_taps;
+        if self.groups > 1.0 {
+            // The sets, the templates at rest, and what making a set takes.
+            self.groups * (products + waveforms) + waveforms + 2.0 * (products + waveforms)
+        } else {
+            products + 3.0 * waveforms
+        }
     }
 
     fn survey(&self) -> f64 {
@@ -224,7 +238,7 @@ impl<'a> Need<'a> {
             + self.lists(24.0)
             + self.lists(8.0)
             + self.events()
-            + self.groups * self.tables()
+            + self.tables()
             + 24.0 * self.n_spikes
     }
 
@@ -232,7 +246,24 @@ impl<'a> Need<'a> {
         self.queue(1.0)
             + self.lanes * (self.raw + (2.0 + self.skew) * self.window + self.scores())
             + self.lists(8.0)
-            + self.groups * self.tables()
+            + self.tables()
             + 40.0 * self.n_spikes
+    }
+
+    /// The deviations of the waveforms, beside the result with its templates.
+    fn waveforms(&self) -> f64 {
+        let near = self
+            .n_channels
+            .min(f64::from(self.parameters.templates.max_channels));
+        let waveform = near * self.n_taps;
+        let spikes_of_block =
+            EVENTS_HZ * self.n_channels * WINDOW_SAMPLES as f64 / self.info.sampling_frequency_hz;
+        self.queue(1.0)
+            + self.lanes * (self.raw + (3.0 + self.skew) * self.window)
+            + 2.5 * self.lanes * spikes_of_block * 4.0 * waveform
+            + self.n_units
+                * (super::waveform_deviations::BYTES_PER_VALUE as f64 * waveform
+                    + 3.0 * 4.0 * self.n_channels * self.n_taps)
+            + 48.0 * self.n_spikes
     }
 }

@@ -9,7 +9,8 @@
 //! 5. [`clustering`]: clusters in the features of each channel's events;
 //! 6. [`mean_waveforms`] and [`templates`]: mean waveforms, cleaned and merged;
 //! 7. [`template_matching`]: overlaps resolved with learned templates; then 5 to 7 again on cleaned features;
-//! 8. [`curation`] and [`quality_metrics`]: which units are kept, what they are called.
+//! 8. [`curation`] and [`quality_metrics`]: which units are kept, what they are called;
+//! 9. `waveform_deviations`: how much the spikes of each differ.
 
 pub mod clustering;
 pub mod curation;
@@ -28,6 +29,7 @@ pub mod shapes;
 pub mod sorter;
 pub mod template_matching;
 pub mod templates;
+mod waveform_deviations;
 
 pub use result::{SortingResult, Unit};
 pub use sorter::{SortOptions, sort};

@@ -171,15 +171,18 @@ impl Run<'_> {
     }
 
     /// Matching over the whole recording with detection in what it leaves: spikes, and a sample of cleaned events.
-    pub(super) fn match_round(&self, matchers: &Matchers, stage: &Stage<'_>) -> Result<Matched> {
+    pub(super) fn match_round(
+        &self,
+        matchers: &Matchers<'_>,
+        stage: &Stage<'_>,
+    ) -> Result<Matched> {
         let (detector, front_end) = (stage.detector, stage.front_end);
         let length = detector.feature_length();
-        let first = &matchers.by_group[0];
         let mut events = self.event_sample(front_end.n_channels(), length);
         let mut spikes = Vec::new();
         self.matching_pass(
             stage,
-            detector.bytes_per_block().max(first.bytes_per_block()),
+            detector.bytes_per_block().max(matchers.bytes_per_block),
         )
         .run(
             "matching",
@@ -189,14 +192,14 @@ impl Run<'_> {
                     let blocks = chunk.blocks.clone();
                     let peak_capacity = self.peak_capacity.load(Ordering::Relaxed);
                     let mut commands = Commands::new();
-                    let matcher = matchers.of(&blocks[0]);
+                    let matcher = matchers.of(&blocks[0])?;
                     let (x, _) = front_end.whitened(&mut commands, chunk);
                     let (matching, x) =
                         matcher.record(&mut commands, x, &blocks, spike_capacity, stage.correction);
                     let detection =
                         detector.record(&mut commands, x, blocks.len(), peak_capacity, true);
                     let mut downloads = self.options.executor.play(commands)?;
-                    let spikes = match matching.spikes(matcher, &mut downloads, &blocks) {
+                    let spikes = match matching.spikes(&matcher, &mut downloads, &blocks) {
                         Ok(spikes) => spikes,
                         Err(most) => return Ok(Err(most)),
                     };
@@ -216,7 +219,7 @@ impl Run<'_> {
                     found.spikes.iter().zip(found.features.chunks_exact(length))
                 {
                     let unit = spike.unit as usize;
-                    let own = &first.unit_features[unit * length..(unit + 1) * length];
+                    let own = &matchers.unit_features[unit * length..(unit + 1) * length];
                     events.push(SpikeEvent {
                         sample: spike.sample,
                         channel: matchers.reference.main_channel[unit] as u32,
@@ -245,14 +248,13 @@ impl Run<'_> {
     /// The last matching: spikes, their positions, and their features in a file.
     pub(super) fn match_last(
         &self,
-        matchers: &Matchers,
+        matchers: &Matchers<'_>,
         stage: &Stage<'_>,
         feature_table: &[u32],
         path: &Path,
         n_components: usize,
     ) -> Result<Finished> {
-        let first = &matchers.by_group[0];
-        let length = first.feature_length();
+        let length = matchers.feature_length;
         let n_neighbours = length / n_components;
         let mut file = CheckedWriter::create(path)?;
         let mut finished = Finished {
@@ -260,19 +262,19 @@ impl Run<'_> {
             positions: Vec::new(),
             features: Checksum::default(),
         };
-        self.matching_pass(stage, first.bytes_per_block()).run(
+        self.matching_pass(stage, matchers.bytes_per_block).run(
             "last matching",
             &self.grid.blocks,
             |chunk| {
                 with_capacity(&self.spike_capacity, chunk, |chunk, capacity| {
                     let blocks = chunk.blocks.clone();
                     let mut commands = Commands::new();
-                    let matcher = matchers.of(&blocks[0]);
+                    let matcher = matchers.of(&blocks[0])?;
                     let (x, _) = stage.front_end.whitened(&mut commands, chunk);
                     let (matching, _) =
                         matcher.record(&mut commands, x, &blocks, capacity, stage.correction);
                     Ok(matching.spikes(
-                        matcher,
+                        &matcher,
                         &mut self.options.executor.play(commands)?,
                         &blocks,
                     ))
@@ -283,7 +285,7 @@ impl Run<'_> {
                     found.spikes.iter().zip(found.features.chunks_exact(length))
                 {
                     let unit = spike.unit as usize;
-                    let own = &first.unit_features[unit * length..(unit + 1) * length];
+                    let own = &matchers.unit_features[unit * length..(unit + 1) * length];
                     let cleaned: Vec<f32> = residual
                         .iter()
                         .zip(own)

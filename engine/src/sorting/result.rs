@@ -62,6 +62,9 @@ pub struct Unit {
     pub template: Vec<f32>,
     /// Template in µV, `[channel, tap]`.
     pub template_uv: Vec<f32>,
+    /// Standard deviation of the waveforms of its spikes after filter and reference, µV, `[channel, tap]`; not a number on channels
+    /// far away, and of fewer than two spikes.
+    pub template_sd_uv: Vec<f32>,
 }
 
 /// Features of all spikes in a file: they are too many to hold.

@@ -1,6 +1,9 @@
 //! The run: stages in order, each with a checkpoint.
 
-use std::{path::Path, sync::atomic::AtomicUsize};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, atomic::AtomicUsize},
+};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -48,6 +51,9 @@ pub struct SortOptions<'a> {
     pub work: &'a Path,
     /// Blocks that travel together, when not what the executor likes; results do not depend on it.
     pub blocks_together: Option<usize>,
+    /// Sets of templates of moved tissue that are held, when not all: the others are made again when they are needed. Results do
+    /// not depend on it.
+    pub template_sets: Option<usize>,
 }
 
 /// Longest template, samples.
@@ -186,18 +192,50 @@ pub(super) struct Stage<'a> {
     pub(super) power: &'a [f32],
 }
 
+/// Makes the set of a group out of the templates at rest.
+type MakeMatcher<'a> = dyn Fn(usize, &MatchTables) -> Result<Matcher> + Sync + 'a;
+
 /// Templates on the device, one set for every group of blocks with a like displacement.
-pub(super) struct Matchers {
+///
+/// A set is made when a block first needs it. Where fewer are held than there are, the one that was not used for longest goes.
+pub(super) struct Matchers<'a> {
     /// Templates of the tissue at rest.
     pub(super) reference: MatchTables,
-    pub(super) by_group: Vec<Matcher>,
+    /// Features of each unit's own template at rest, `[unit, feature]`.
+    pub(super) unit_features: Vec<f32>,
+    /// Values of a feature vector.
+    pub(super) feature_length: usize,
+    /// Bytes of matching's largest buffer for one block.
+    pub(super) bytes_per_block: u64,
     group_of: Vec<usize>,
+    /// The set of a group, made from the templates at rest.
+    make: Box<MakeMatcher<'a>>,
+    most_held: usize,
+    /// Groups and their sets, the last used last.
+    held: Mutex<Vec<(usize, Arc<Matcher>)>>,
 }
 
-impl Matchers {
+impl Matchers<'_> {
     /// The templates of a block.
-    pub(super) fn of(&self, block: &Block) -> &Matcher {
-        &self.by_group[self.group_of[block.index]]
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub(super) fn of(&self, block: &Block) -> Result<Arc<Matcher>> {
+        let group = self.group_of[block.index];
+        // Held while a set is made, so that no two threads make the same.
+        let mut held = self.held.lock().expect("not poisoned");
+        if let Some(at) = held.iter().position(|(of, _)| *of == group) {
+            let found = held.remove(at);
+            let matcher = found.1.clone();
+            held.push(found);
+            return Ok(matcher);
+        }
+        while held.len() >= self.most_held {
+            held.remove(0);
+        }
+        let matcher = Arc::new((self.make)(group, &self.reference)?);
+        held.push((group, matcher.clone()));
+        Ok(matcher)
     }
 }
 
@@ -294,7 +332,7 @@ impl Run<'_> {
             spikes: Vec::new(),
             events,
         };
-        let mut matcher: Option<Matchers> = None;
+        let mut matcher: Option<Matchers<'_>> = None;
         let rounds = self.parameters.matching.rounds;
         for round in 0..rounds {
             let known = matcher.take();
@@ -313,7 +351,7 @@ impl Run<'_> {
                 return Ok(result);
             }
             if round + 1 < rounds {
-                let next = self.matchers(&templates, shapes, &detector.feature_table, &stage)?;
+                let next = self.matchers(templates, shapes, &detector.feature_table, &stage)?;
                 matched =
                     self.checkpoints
                         .stage(control, &format!("matching {}", round + 1), || {
@@ -323,7 +361,7 @@ impl Run<'_> {
             } else {
                 let length = detector.feature_neighbours.min(geometry.n_channels());
                 let (table, n_neighbours) = padded(&geometry.nearest(length), |c| c as u32);
-                let last = self.matchers(&templates, shapes, &table, &stage)?;
+                let last = self.matchers(templates, shapes, &table, &stage)?;
                 let path = feature_path(self.options.work, self.checkpoints.key());
                 // The spikes are only of use with their features.
                 let whole = |finished: &Finished| finished.features.fits(&path);
@@ -340,6 +378,11 @@ impl Run<'_> {
                 control.stage("curation", || {
                     self.finish(&mut result, &last.reference, finished, &table, &stage);
                     Ok(((), false))
+                })?;
+                // The tables have done their work.
+                drop(last);
+                control.stage("waveforms", || {
+                    Ok((self.measure_deviations(&mut result)?, false))
                 })?;
             }
         }
@@ -487,7 +530,7 @@ impl Run<'_> {
     fn learn_templates(
         &self,
         stage: &Stage<'_>,
-        known: Option<&Matchers>,
+        known: Option<&Matchers<'_>>,
         matched: Matched,
     ) -> Result<Vec<Template>> {
         let parameters = self.parameters;
@@ -589,55 +632,59 @@ impl Run<'_> {
     }
 
     /// Templates on the device: one set, or one for every displacement.
-    fn matchers(
-        &self,
-        templates: &[Template],
-        shapes: &Shapes,
-        feature_table: &[u32],
-        stage: &Stage<'_>,
-    ) -> Result<Matchers> {
+    fn matchers<'b>(
+        &'b self,
+        templates: Vec<Template>,
+        shapes: &'b Shapes,
+        feature_table: &'b [u32],
+        stage: &'b Stage<'_>,
+    ) -> Result<Matchers<'b>> {
         let taps = self.taps();
         let rank = self.parameters.templates.rank as usize;
-        let mut reference = MatchTables::new(templates, rank, CHANNEL_KEEP, taps);
+        let reference = MatchTables::new(&templates, rank, CHANNEL_KEEP, taps);
         let (group_of, groups) = match stage.correction {
             None => (vec![0; self.grid.blocks.len()], vec![Vec::new()]),
             Some(correction) => correction.groups(&self.grid.blocks),
         };
-        let by_group = groups
-            .iter()
-            .map(|group| {
-                let tables = match stage.correction {
-                    None => reference.clone(),
-                    Some(correction) => {
-                        let mut tables = MatchTables::new(
-                            &correction.moved(templates, group, taps),
-                            rank,
-                            CHANNEL_KEEP,
-                            taps,
-                        );
-                        // Features and reports are about the unit where it is at rest.
-                        tables.main_channel.clone_from(&reference.main_channel);
-                        tables
-                    }
-                };
-                Matcher::new(
-                    self.options.executor,
-                    tables,
-                    &reference,
-                    shapes,
-                    feature_table,
-                    self.parameters,
-                    self.fs,
-                    stage.geometry.n_channels(),
-                )
-            })
-            .collect::<Result<Vec<Matcher>>>()?;
-        reference.free_products();
-        Ok(Matchers {
+        let make = move |group: usize, reference: &MatchTables| {
+            let tables = match stage.correction {
+                None => reference.clone(),
+                Some(correction) => {
+                    let moved = correction.moved(&templates, &groups[group], taps);
+                    let mut tables = MatchTables::new(&moved, rank, CHANNEL_KEEP, taps);
+                    // Features and reports are about the unit where it is at rest.
+                    tables.main_channel.clone_from(&reference.main_channel);
+                    tables
+                }
+            };
+            Matcher::new(
+                self.options.executor,
+                tables,
+                reference,
+                shapes,
+                feature_table,
+                self.parameters,
+                self.fs,
+                stage.geometry.n_channels(),
+            )
+        };
+        let mut matchers = Matchers {
             reference,
-            by_group,
+            unit_features: Vec::new(),
+            feature_length: 0,
+            bytes_per_block: 0,
             group_of,
-        })
+            make: Box::new(make),
+            most_held: self.options.template_sets.unwrap_or(usize::MAX).max(1),
+            held: Mutex::default(),
+        };
+        let first = matchers.of(&self.grid.blocks[0])?;
+        matchers.unit_features.clone_from(&first.unit_features);
+        matchers.feature_length = first.feature_length();
+        matchers.bytes_per_block = first.bytes_per_block();
+        // Where nothing moves the one set has been made of them.
+        matchers.reference.free_products();
+        Ok(matchers)
     }
 }
 

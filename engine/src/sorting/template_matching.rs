@@ -255,7 +255,7 @@ fn cross_products(
 
 /// Matching on a device.
 pub struct Matcher {
-    /// The tables that were put there.
+    /// The tables that were put there; waveforms and products are on the device only.
     pub tables: MatchTables,
     score: ScoreTemplatesParams,
     pursue: MatchTemplatesParams,
@@ -389,6 +389,11 @@ impl Matcher {
         let temporal = executor.resident("temporal", &tables.temporal)?;
         let cross = executor.resident("cross", &tables.cross)?;
         tables.free_products();
+        let waveform = executor.resident("waveform", &waveform)?;
+        tables
+            .units
+            .iter_mut()
+            .for_each(|unit| unit.waveform = Vec::new());
         Ok(Self {
             score: ScoreTemplatesParams {
                 n_blocks: 0,
@@ -423,7 +428,7 @@ impl Matcher {
             channel: executor.resident("unit_channel", &channel)?,
             spatial,
             temporal,
-            waveform: executor.resident("waveform", &waveform)?,
+            waveform,
             unit_table: executor.resident("unit_table", &unit_table)?,
             pair_start: executor.resident("pair_start", &tables.pair_start)?,
             pair_unit: executor.resident("pair_unit", &tables.pair_unit)?,

@@ -6,6 +6,7 @@
 //! | `spike_times` | s after the start of the session; on the clock of the acquisition where the recording has pauses |
 //! | `obs_intervals` | stretches without pause, s, where the length of the recording is known |
 //! | `waveform_mean` | `[units, samples, electrodes]`, V: mean of the templates of its spikes, where they are in µV |
+//! | `waveform_sd` | the same, V: standard deviation of the waveforms, where it is known; not a number on electrodes where it was not measured |
 //! | `electrodes` | rows of `/general/extracellular_ephys/electrodes`: those of the waveform, in its order |
 //! | `spike_amplitudes`, `spike_positions_um` | of each spike, in the order of `spike_times`, where they are known |
 //! | the others | `n_spikes`, counted, and what the tables of the sorting say: quality metrics and labels |
@@ -95,6 +96,9 @@ pub fn write_nwb_units(
     )?;
     Ok(())
 }
+
+/// Values of a unit, or why they cannot be read.
+type UnitValues = Result<Vec<f64>, IoError>;
 
 /// What the columns of the table of units are made from.
 struct Units<'a> {
@@ -206,20 +210,28 @@ impl Units<'_> {
         }
         let n_units = self.sorting.unit_ids.len();
         let shape = [n_units, waveforms.n_samples, waveforms.n_electrodes];
-        table.column(
-            "waveform_mean",
-            "mean waveform of each unit after filter and common reference, on the electrodes of the column `electrodes`",
-            &more,
-            |hdf5, attributes| {
+        let mut column = |name: &str, description: &str, of: &dyn Fn(usize) -> UnitValues| {
+            table.column(name, description, &more, |hdf5, attributes| {
                 let mut rows = RowDataset::new(f32::datatype(), &shape);
                 for unit in 0..n_units {
-                    let waveform = waveforms.read_uv(unit)?;
-                    let volts = waveform.iter().map(|value| (value * 1e-6) as f32);
+                    let volts = of(unit)?.into_iter().map(|value| (value * 1e-6) as f32);
                     rows.append_values(hdf5, volts)?;
                 }
                 rows.finish(hdf5, attributes)
-            },
+            })
+        };
+        column(
+            "waveform_mean",
+            "mean waveform of each unit after filter and common reference, on the electrodes of the column `electrodes`",
+            &|unit| waveforms.read_uv(unit),
         )?;
+        if waveforms.has_deviations() {
+            column(
+                "waveform_sd",
+                "standard deviation of the waveforms of each unit after filter and common reference, on the electrodes of the column `electrodes`; not a number where it was not measured",
+                &|unit| Ok(waveforms.read_sd_uv(unit)?.unwrap_or_default()),
+            )?;
+        }
         Ok(())
     }
 

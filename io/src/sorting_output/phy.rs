@@ -1,7 +1,8 @@
 //! A folder that phy, SpikeInterface's `read_phy` and DataJoint's reader open.
 //!
 //! The eleven files that DataJoint wants (`params.py` and ten `.npy`) are always written, plus: `templates_ind.npy` (which channels
-//! the template's columns are: all), `templates_uv.npy` (templates in µV before whitening; not a file of phy's, which ignores it),
+//! the template's columns are: all), `templates_uv.npy` (templates in µV before whitening) and `templates_sd_uv.npy` (how much waveforms differ; neither is a file of
+//! phy's, which ignores them),
 //! `spike_positions.npy`, `channel_shanks.npy`, `whitening_mat.npy`, `whitening_mat_inv.npy` and one `cluster_NAME.tsv` a column.
 //! Principal components come as a stream, since they are the only large table. Source: phy's documentation of its template format.
 
@@ -43,6 +44,8 @@ pub struct PhyTables<'a> {
     pub templates: &'a [f32],
     /// `[templates, samples, channels]` in µV, not whitened.
     pub templates_uv: &'a [f32],
+    /// `[templates, samples, channels]` in µV: standard deviation of the waveforms; not a number where it was not measured.
+    pub templates_sd_uv: &'a [f32],
     /// `[channels, channels]`.
     pub whitening_mat: &'a [f32],
     /// `[channels, channels]`, its inverse.
@@ -93,6 +96,11 @@ pub fn write_phy(
         &at("templates_uv.npy"),
         &template_shape,
         tables.templates_uv,
+    )?;
+    write_npy(
+        &at("templates_sd_uv.npy"),
+        &template_shape,
+        tables.templates_sd_uv,
     )?;
     let all_channels: Vec<i32> = (0..n_templates)
         .flat_map(|_| 0..n_channels as i32)
@@ -190,6 +198,7 @@ fn check(folder: &Path, tables: &PhyTables) -> Result<(), IoError> {
         ("channel_shanks", tables.channel_shanks.len(), n_channels),
         ("templates", tables.templates.len(), n_values),
         ("templates_uv", tables.templates_uv.len(), n_values),
+        ("templates_sd_uv", tables.templates_sd_uv.len(), n_values),
         (
             "whitening_mat",
             tables.whitening_mat.len(),

@@ -3,7 +3,8 @@
 //! Electrodes are the sorted channels: `channel_positions.npy`, with `channel_map.npy` and `channel_shanks.npy` where they are there.
 //! Waveforms are those of `templates_uv.npy`, which somata writes; the templates of other programs have no unit and are not taken.
 //! phy's merges and splits change units and not templates, so the mean waveform of a unit is the mean of the templates of its spikes,
-//! each as often as it found one (as phy shows it).
+//! each as often as it found one (as phy shows it). Deviations of waveforms, in `templates_sd_uv.npy`, are pooled in the same way:
+//! what the means differ by is part of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -71,6 +72,7 @@ const LARGEST_WAVEFORM: usize = 100_000_000;
 #[derive(Clone, Debug)]
 pub struct UnitWaveforms {
     templates: NpyRows,
+    deviations: Option<NpyRows>,
     /// Templates of each unit, and how many of its spikes each found.
     parts: Vec<Vec<(usize, usize)>>,
     /// Samples of a waveform.
@@ -104,6 +106,17 @@ impl UnitWaveforms {
             let what = format!("a template of {n_samples} samples on {n_electrodes} channels");
             return Err(IoError::malformed(&waveforms, "shape", what));
         }
+        let path = folder.join("templates_sd_uv.npy");
+        let deviations = if path.is_file() {
+            let (deviations, of) = NpyRows::open_blocks(&path)?;
+            if of != shape {
+                let what = format!("its shape {of:?} is not that of `templates_uv.npy`, {shape:?}");
+                return Err(IoError::malformed(&path, "shape", what));
+            }
+            Some(deviations)
+        } else {
+            None
+        };
         let ids = read_phy_spikes(&folder)?.ids;
         let found = read_npy_as_i64(&found_by)?.data;
         if found.len() != ids.len() {
@@ -125,6 +138,7 @@ impl UnitWaveforms {
         }
         Ok(Some(UnitWaveforms {
             templates,
+            deviations,
             parts: counts
                 .into_iter()
                 .map(|counts| counts.into_iter().collect())
@@ -141,15 +155,53 @@ impl UnitWaveforms {
     pub fn read_uv(&self, unit: usize) -> Result<Vec<f64>, IoError> {
         let length = self.n_samples * self.n_electrodes;
         let (mut sum, mut one) = (vec![0.0; length], vec![0f32; length]);
-        let n_spikes: usize = self.parts[unit].iter().map(|(_, n)| n).sum();
-        for &(template, n) in &self.parts[unit] {
+        for (template, share) in self.shares(unit) {
             self.templates.read_part(template, 0, &mut one)?;
-            let share = n as f64 / n_spikes as f64;
             for (sum, &value) in sum.iter_mut().zip(&one) {
                 *sum += share * f64::from(value);
             }
         }
         Ok(sum)
+    }
+
+    /// Whether the folder tells the deviations of waveforms.
+    pub fn has_deviations(&self) -> bool {
+        self.deviations.is_some()
+    }
+
+    /// The standard deviation of a unit's waveforms, `[samples, electrodes]`, µV; not a number where it was not measured. `None`
+    /// where the folder does not tell it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_sd_uv(&self, unit: usize) -> Result<Option<Vec<f64>>, IoError> {
+        let Some(deviations) = &self.deviations else {
+            return Ok(None);
+        };
+        let mean = self.read_uv(unit)?;
+        let mut variance = vec![0.0; mean.len()];
+        let (mut own_mean, mut own) = (vec![0f32; mean.len()], vec![0f32; mean.len()]);
+        for (template, share) in self.shares(unit) {
+            self.templates.read_part(template, 0, &mut own_mean)?;
+            deviations.read_part(template, 0, &mut own)?;
+            for ((variance, mean), (&own_mean, &own)) in variance
+                .iter_mut()
+                .zip(&mean)
+                .zip(own_mean.iter().zip(&own))
+            {
+                let apart = f64::from(own_mean) - mean;
+                *variance += share * (f64::from(own) * f64::from(own) + apart * apart);
+            }
+        }
+        Ok(Some(variance.into_iter().map(f64::sqrt).collect()))
+    }
+
+    /// Templates of a unit, and the share of its spikes that each found.
+    fn shares(&self, unit: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let n_spikes: usize = self.parts[unit].iter().map(|(_, n)| n).sum();
+        self.parts[unit]
+            .iter()
+            .map(move |&(template, n)| (template, n as f64 / n_spikes as f64))
     }
 }
 
@@ -185,6 +237,28 @@ mod tests {
         );
         let merged = waveforms.read_uv(1).unwrap();
         assert!((merged[0] - 2.0).abs() < 1e-12 && (merged[5] - 7.0).abs() < 1e-12);
+        assert!(!waveforms.has_deviations() && waveforms.read_sd_uv(0).unwrap().is_none());
+        let deviations: Vec<f32> = (0..12)
+            .map(|value| {
+                if value == 5 {
+                    f32::NAN
+                } else {
+                    (value % 7) as f32
+                }
+            })
+            .collect();
+        write_npy(&at("templates_sd_uv.npy"), &[2, 3, 2], &deviations).unwrap();
+        let waveforms = UnitWaveforms::open(folder.path(), &sorting)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            waveforms.read_sd_uv(0).unwrap().unwrap(),
+            [6.0, 0.0, 1.0, 2.0, 3.0, 4.0]
+        );
+        // Two spikes of template 0, one of template 1, whose means 0 and 6 are about 2.
+        let merged = waveforms.read_sd_uv(1).unwrap().unwrap();
+        let expected = (2.0 / 3.0 * (0.0 + 4.0) + 1.0 / 3.0 * (36.0 + 16.0f64)).sqrt();
+        assert!((merged[0] - expected).abs() < 1e-12 && merged[5].is_nan());
         write_npy(&at("spike_templates.npy"), &[4], &[0i32, 0, 1, 2]).unwrap();
         let error = UnitWaveforms::open(folder.path(), &sorting).unwrap_err();
         assert!(
@@ -194,6 +268,9 @@ mod tests {
         write_npy(&at("templates_uv.npy"), &[6, 2], &values).unwrap();
         let error = UnitWaveforms::open(folder.path(), &sorting).unwrap_err();
         assert!(error.to_string().contains("[6, 2]"), "{error}");
+        write_npy(&at("templates_uv.npy"), &[2, 2, 3], &values).unwrap();
+        let error = UnitWaveforms::open(folder.path(), &sorting).unwrap_err();
+        assert!(error.to_string().contains("templates_sd_uv.npy"), "{error}");
     }
 
     #[test]

@@ -93,6 +93,7 @@ sample, unit, rate = spike**2, np.array([0, 3, 4])[spike % 3], 20000.0
 clock = np.where(sample < 10000, sample / rate, 95 + (sample - 10000) / rate)
 template = np.where(spike % 3 == 1, 1 + (spike >= 500), np.where(spike % 3 == 0, 0, 3))
 waveforms = (np.arange(600) % 101 - 50.0).reshape(4, 30, 5)
+deviations = np.where(np.arange(600) % 5 == 4, np.nan, np.arange(600) % 89 / 4).reshape(4, 30, 5)
 
 
 def sorting(nwb, start):
@@ -107,10 +108,14 @@ def sorting(nwb, start):
         assert np.allclose(u["obs_intervals"][place], start + np.array([[0, 0.5], [95, 95 + 990_000 / rate]]), rtol=0, atol=1e-9)
         mean = waveforms[template[of]].mean(0) * 1e-6
         assert u["waveform_mean"][place].dtype == np.float32 and np.allclose(u["waveform_mean"][place], mean, rtol=1e-6, atol=0)
+        apart = waveforms[template[of]].mean(0) - waveforms[template[of]]
+        sd = np.sqrt((deviations[template[of]] ** 2 + apart**2).mean(0)) * 1e-6
+        assert u["waveform_sd"][place].dtype == np.float32 and np.allclose(u["waveform_sd"][place], sd, rtol=1e-6, atol=0, equal_nan=True)
         region = u["electrodes"][place]
         same(region["rel_x"], np.arange(0, 10, 2) * 12.5, "f4")
-    data = u["waveform_mean"]
-    assert data.data.attrs["unit"] == "volts" and data.data.attrs["sampling_rate"] == rate and data.data.attrs["time_before_peak_in_ms"] == 1
+    for name in ("waveform_mean", "waveform_sd"):
+        data = u[name]
+        assert data.data.attrs["unit"] == "volts" and data.data.attrs["sampling_rate"] == rate and data.data.attrs["time_before_peak_in_ms"] == 1
     same(u["n_spikes"][:], [334, 333, 333], "i8")
     assert list(u["label"][:]) == ["good", "mua", "a, µ"] and list(u["group"][:]) == ["good", "mua", "good"]
     same(u["snr"][:], [4.5, 3.25, 2.0], "f8")

@@ -70,6 +70,7 @@ impl Arrays {
             n_template_samples: N_SAMPLES,
             templates: &self.templates,
             templates_uv: &self.templates,
+            templates_sd_uv: &self.templates,
             whitening_mat: &self.identity,
             whitening_mat_inv: &self.identity,
             similar_templates: &self.similar,
@@ -192,9 +193,10 @@ fn a_sorting_without_spikes_or_units_is_written() {
     (
         tables.templates,
         tables.templates_uv,
+        tables.templates_sd_uv,
         tables.similar_templates,
         tables.pc_feature_ind,
-    ) = (&[], &[], &[], &[]);
+    ) = (&[], &[], &[], &[], &[]);
     (
         tables.spike_times,
         tables.spike_clusters,

@@ -219,6 +219,16 @@ fn h5py_and_pynwb_read_what_went_in() {
         .map(|value| (value % 101) as f32 - 50.0)
         .collect();
     write_npy(&at("templates_uv.npy"), &[4, 30, 5], &waveforms).unwrap();
+    let deviations: Vec<f32> = (0..4 * 30 * 5)
+        .map(|value| {
+            if value % 5 == 4 {
+                f32::NAN
+            } else {
+                (value % 89) as f32 / 4.0
+            }
+        })
+        .collect();
+    write_npy(&at("templates_sd_uv.npy"), &[4, 30, 5], &deviations).unwrap();
     let positions: Vec<f32> = (0..10).map(|value| value as f32 * 12.5).collect();
     write_npy(&at("channel_positions.npy"), &[5, 2], &positions).unwrap();
     write_npy(&at("channel_shanks.npy"), &[5], &[0i32, 0, 2, 2, 2]).unwrap();

@@ -271,6 +271,11 @@ class SortResult(Result):
         return self._phy("templates_uv")
 
     @cached_property
+    def templates_sd_uv(self) -> npt.NDArray[np.float32]:
+        """[U, T, C], standard deviation of the waveforms of each unit, µV; NaN on channels far away."""
+        return self._phy("templates_sd_uv")
+
+    @cached_property
     def template_similarity(self) -> npt.NDArray[np.float32]:
         """[U, U], cosine of each pair of templates."""
         return self._phy("similar_templates")

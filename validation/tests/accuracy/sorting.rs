@@ -32,6 +32,7 @@ fn sorted(spec: &RecordingSpec) -> (SimulatedSource, SortingResult) {
         control: &control,
         work: work.path(),
         blocks_together: None,
+        template_sets: None,
     };
     let result = sort(&source, &SortingParameters::default(), options).expect("sorts");
     (source, result)

@@ -46,6 +46,7 @@ def sorting(nwb):
         same(units["spike_amplitudes"][place], load("amplitudes")[of], "amplitudes")
         same(units["spike_positions_um"][place], load("spike_positions")[of], "positions")
         assert np.allclose(units["waveform_mean"][place], load("templates_uv")[unit] * 1e-6, rtol=1e-6, atol=0)
+        assert np.allclose(units["waveform_sd"][place], load("templates_sd_uv")[unit] * 1e-6, rtol=1e-6, atol=0, equal_nan=True)
         assert np.allclose(units["obs_intervals"][place], [[0, n_samples / rate]])
     before = manifest["parameters"]["templates"]["before_ms"]
     attributes = units["waveform_mean"].data.attrs

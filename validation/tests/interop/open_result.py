@@ -3,11 +3,12 @@
 pip install -r requirements.txt; usage: python open_result.py RESULT
 
 phylib's TemplateModel, SpikeInterface's read_phy and read_kilosort, DataJoint Element's rule for params.py, and
-SpikeInterface's quality metrics on the spike trains of RESULT/phy against RESULT/metrics.csv.
+SpikeInterface's quality metrics on the spike trains of RESULT/phy against RESULT/metrics.csv, and deviations of waveforms with scipy.
 """
 import csv, json, math, pathlib, sys, warnings
 import numpy as np
 import spikeinterface as si
+from scipy.signal import butter, sosfiltfilt
 from spikeinterface.extractors import read_kilosort, read_phy
 from spikeinterface.metrics.quality import compute_isi_violations, compute_presence_ratios, compute_refrac_period_violations
 from spikeinterface.metrics.quality.misc_metrics import amplitude_cutoff
@@ -38,14 +39,15 @@ units = np.unique(clusters)
 # Shapes agree with each other and with the manifest.
 SHAPES = {
     "spike_times": (n_spikes,), "spike_clusters": (n_spikes,), "spike_templates": (n_spikes,), "amplitudes": (n_spikes,),
-    "spike_positions": (n_spikes, 2), "templates_uv": (n_units, n_taps, n_channels), "templates_ind": (n_units, n_channels),
+    "spike_positions": (n_spikes, 2), "templates_uv": (n_units, n_taps, n_channels), "templates_sd_uv": (n_units, n_taps, n_channels), "templates_ind": (n_units, n_channels),
     "similar_templates": (n_units, n_units), "channel_map": (n_channels,), "channel_positions": (n_channels, 2),
     "channel_shanks": (n_channels,), "whitening_mat": (n_channels, n_channels), "whitening_mat_inv": (n_channels, n_channels),
     "pc_features": (n_spikes, *array["pc_features"].shape[1:]), "pc_feature_ind": (n_units, array["pc_features"].shape[2]),
 }
 for name, shape in SHAPES.items():
     check(array[name].shape == shape, f"{name}.npy is {array[name].shape}, expected {shape}")
-    check(np.isfinite(array[name]).all(), f"{name}.npy holds values that are not finite")
+    # Deviations are measured near the unit only.
+    check(name == "templates_sd_uv" or np.isfinite(array[name]).all(), f"{name}.npy holds values that are not finite")
 check(manifest["n_spikes"] == n_spikes and manifest["n_units"] == n_units, "the manifest counts other spikes or units")
 check((np.diff(times) >= 0).all(), "spike_times.npy is not in order")
 check(n_spikes == 0 or (0 <= times[0] and times[-1] < n_samples), "a spike lies outside the recording")
@@ -134,6 +136,34 @@ for row in rows:
     compare(row, "amplitude_cutoff", float(expected))
     main_channel = int(np.argmax(np.ptp(array["templates_uv"][unit], axis=0)))
     check(row["main_channel"] != "" and array["templates_uv"][unit].any(), f"unit {unit}: no template on channel {main_channel}")
+
+# Deviations of the waveforms, with scipy's filter: the same where all spikes of a unit were looked at, alike where some were.
+raw_path = pathlib.Path(params["dat_path"]) if params["dat_path"] else None
+if n_units and raw_path and raw_path.with_name("recording.json").is_file():
+    gain_uv = json.loads(raw_path.with_name("recording.json").read_text())["gain_uv"]
+    raw = np.fromfile(raw_path, params["dtype"]).reshape(-1, params["n_channels_dat"])[:, array["channel_map"]] * gain_uv
+    high_pass = butter(3, manifest["parameters"]["preprocessing"]["highpass_hz"], "highpass", fs=rate, output="sos")
+    filtered = sosfiltfilt(high_pass, raw, axis=0)
+    shanks = [np.flatnonzero(array["channel_shanks"] == shank) for shank in np.unique(array["channel_shanks"])]
+    groups = [shank for shank in shanks if len(shank) >= 16]
+    small = [shank for shank in shanks if len(shank) < 16]
+    pooled = np.concatenate(small) if small else []
+    for group in [*groups, *([pooled] if len(pooled) >= 16 else [])]:
+        filtered[:, group] -= np.median(filtered[:, group], axis=1, keepdims=True)
+    before = round(manifest["parameters"]["templates"]["before_ms"] * rate / 1000)
+    for unit, train in trains.items():
+        train = train[(train >= before) & (train <= n_samples - (n_taps - before))]
+        found = array["templates_sd_uv"][unit]
+        measured = np.isfinite(found)
+        if len(train) < 2:
+            check(not measured.any(), f"unit {unit}: a deviation of {len(train)} spikes")
+            continue
+        check(measured[:, np.argmax(np.ptp(array["templates_uv"][unit], axis=0))].all(), f"unit {unit}: no deviation on its channel")
+        expected = np.std([filtered[spike - before : spike - before + n_taps] for spike in train], axis=0)
+        ratio = found[measured] / expected[measured]
+        # 32 bits, and margins of a block in place of the whole recording; 7 % of each value where at least 100 spikes were looked at.
+        limit = 0.01 if len(train) <= 100 else 0.4
+        check(np.abs(ratio - 1).max() < limit and abs(np.median(ratio) - 1) < 0.05, f"unit {unit}: deviations are {ratio.min():.3f} to {ratio.max():.3f} of scipy's")
 
 for mismatch in mismatches:
     print("mismatch:", mismatch)

@@ -30,6 +30,7 @@ fn spikes(source: &SimulatedSource, executor: &dyn Executor) -> SpikeTrains {
         control: &control,
         work: work.path(),
         blocks_together: None,
+        template_sets: None,
     };
     let result = sort(source, &SortingParameters::default(), options).expect("sorts");
     let labels: Vec<i64> = result

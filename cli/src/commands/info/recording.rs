@@ -137,7 +137,7 @@ pub fn tell(
         let info = recording_info(d, probe, String::new());
         text.push_str(&format!(
             "needs      to be sorted about {} of memory with {threads} threads, and {} of disk while it runs\n",
-            size_text(estimates::sort_memory(&info, &SortingParameters::default(), threads, false)),
+            size_text(estimates::sort_memory(&info, &SortingParameters::default(), threads)),
             size_text(estimate_disk(d.n_channels, d.duration_s())),
         ));
     }

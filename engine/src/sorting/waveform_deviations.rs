@@ -1,0 +1,279 @@
+//! How much the spikes of a unit differ: the standard deviation of their waveforms, in µV.
+//!
+//! Templates are means of cleaned, whitened waveforms, whose deviations cannot be turned back into µV: that needs the covariance of
+//! channels. So the spikes that were kept are looked at once more in the data as they are after filter and reference, where what
+//! is left of noise, of other spikes and of the change of amplitude belongs to the deviation, as in SpikeInterface's templates.
+//! The deviation is about the mean of the same waveforms, not about the template.
+//!
+//! Not a whole pass: blocks are chosen so that each unit has [`ENOUGH_SPIKES`] in them, or all it has.
+
+use super::{
+    geometry::Geometry, preprocessing::FrontEnd, result::SortingResult, sorter::Run,
+    templates::Taps,
+};
+use crate::{
+    device::Commands,
+    error::Result,
+    stream::{
+        Block,
+        blocks::{MARGIN_SAMPLES, WINDOW_SAMPLES},
+    },
+};
+
+/// Spikes that tell a deviation to 7 % of itself.
+const ENOUGH_SPIKES: usize = 100;
+
+/// Bytes that the sums of a value take.
+pub(super) const BYTES_PER_VALUE: usize = 16;
+
+/// Sums of the waveforms of a unit and of their squares, `[near channel, tap]`.
+#[derive(Clone, Default)]
+struct Moments {
+    n: usize,
+    /// Sum and sum of squares of each value. Values are below 10⁵ µV, so that 64 bits lose nothing that matters.
+    sums: Vec<[f64; 2]>,
+}
+
+impl Moments {
+    fn add(&mut self, waveform: &[f32]) {
+        self.sums.resize(waveform.len(), [0.0; 2]);
+        self.n += 1;
+        for (sums, &value) in self.sums.iter_mut().zip(waveform) {
+            let value = f64::from(value);
+            sums[0] += value;
+            sums[1] += value * value;
+        }
+    }
+
+    /// Standard deviation of each value; not a number where there are fewer than two spikes.
+    fn deviations(&self) -> impl Iterator<Item = f32> + '_ {
+        let n = self.n as f64;
+        self.sums.iter().map(move |&[sum, squares]| {
+            let mean = sum / n;
+            let variance = (squares / n - mean * mean).max(0.0);
+            if n < 2.0 {
+                f32::NAN
+            } else {
+                variance.sqrt() as f32
+            }
+        })
+    }
+}
+
+impl Run<'_> {
+    /// Measures the deviations of all units of a result, on the channels near each; elsewhere they are not numbers.
+    pub(super) fn measure_deviations(&self, result: &mut SortingResult) -> Result<()> {
+        let (taps, n_channels) = (result.taps, result.geometry.n_channels());
+        let near = near_channels(
+            &result.geometry,
+            &result
+                .units
+                .iter()
+                .map(|unit| unit.main_channel)
+                .collect::<Vec<_>>(),
+            self.parameters.templates.max_channels as usize,
+        );
+        let blocks = choose(&self.grid.blocks, result, taps);
+        let front_end = self.unwhitened(&result.channels, &result.geometry)?;
+        let mut moments = vec![Moments::default(); result.units.len()];
+        self.pass(front_end.bytes_per_block()).run(
+            "waveforms",
+            &blocks,
+            |chunk| {
+                let of_chunk = chunk.blocks.clone();
+                let mut commands = Commands::new();
+                let (x, _) = front_end.microvolts(&mut commands, chunk);
+                let x = commands.download(x);
+                let x: Vec<f32> = self.options.executor.play(commands)?.take(x);
+                Ok(of_chunk
+                    .iter()
+                    .zip(x.chunks_exact(WINDOW_SAMPLES * n_channels))
+                    .map(|(block, window)| {
+                        spikes_of(block, result, taps)
+                            .map(|(sample, unit)| {
+                                let start = (sample - block.window_start()) as usize - taps.before;
+                                let rows = &window[start * n_channels..][..taps.n * n_channels];
+                                (unit, cut(rows, &near[unit], n_channels, taps))
+                            })
+                            .collect::<Vec<_>>()
+                    })
+                    .collect())
+            },
+            |_, waveforms| {
+                waveforms
+                    .iter()
+                    .for_each(|(unit, waveform)| moments[*unit].add(waveform));
+                Ok(())
+            },
+        )?;
+        for ((unit, moments), near) in result.units.iter_mut().zip(&moments).zip(&near) {
+            unit.template_sd_uv = vec![f32::NAN; n_channels * taps.n];
+            let mut deviations = moments.deviations();
+            for &c in near {
+                let row = &mut unit.template_sd_uv[c * taps.n..(c + 1) * taps.n];
+                row.iter_mut()
+                    .zip(&mut deviations)
+                    .for_each(|(to, deviation)| *to = deviation);
+            }
+        }
+        Ok(())
+    }
+
+    /// The front end up to the reference, for these channels.
+    fn unwhitened(&self, channels: &[usize], geometry: &Geometry) -> Result<FrontEnd> {
+        let info = self.recording.info();
+        let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
+        FrontEnd::new(
+            self.options.executor,
+            info,
+            &self.parameters.preprocessing,
+            channels,
+            &offset,
+            geometry,
+            None,
+        )
+    }
+}
+
+/// The nearest channels of each unit's main channel.
+fn near_channels(geometry: &Geometry, main_channels: &[usize], most: usize) -> Vec<Vec<usize>> {
+    let nearest = geometry.nearest(most);
+    main_channels.iter().map(|&c| nearest[c].clone()).collect()
+}
+
+/// A waveform as `[near channel, tap]` out of rows `[tap, channel]`.
+fn cut(rows: &[f32], near: &[usize], n_channels: usize, taps: Taps) -> Vec<f32> {
+    let mut waveform = vec![0.0; near.len() * taps.n];
+    for (t, row) in rows.chunks_exact(n_channels).enumerate() {
+        for (j, &c) in near.iter().enumerate() {
+            waveform[j * taps.n + t] = row[c];
+        }
+    }
+    waveform
+}
+
+/// Sample and unit of the spikes whose trough a block owns and whose waveform lies in its segment.
+fn spikes_of<'a>(
+    block: &Block,
+    result: &'a SortingResult,
+    taps: Taps,
+) -> impl Iterator<Item = (i64, usize)> + 'a {
+    let (start, end) = (
+        block.start as i64,
+        block.start as i64 + block.n_samples as i64,
+    );
+    let first = result
+        .spike_samples
+        .partition_point(|&sample| sample < start);
+    let last = result.spike_samples.partition_point(|&sample| sample < end);
+    let from = block.segment_start as i64 + taps.before as i64;
+    let to = block.segment_end as i64 - (taps.n - taps.before) as i64;
+    (first..last)
+        .map(|spike| {
+            (
+                result.spike_samples[spike],
+                result.spike_units[spike] as usize,
+            )
+        })
+        .filter(move |&(sample, _)| from <= sample && sample <= to)
+}
+
+/// Blocks, in order, in which each unit has [`ENOUGH_SPIKES`] or all it has. The rarest units choose first, each evenly among
+/// the blocks with its spikes.
+fn choose(grid: &[Block], result: &SortingResult, taps: Taps) -> Vec<Block> {
+    debug_assert!(taps.n <= MARGIN_SAMPLES);
+    // Spikes of each unit in each block that has any.
+    let mut of_unit: Vec<Vec<(usize, usize)>> = vec![Vec::new(); result.units.len()];
+    for (at, block) in grid.iter().enumerate() {
+        for (_, unit) in spikes_of(block, result, taps) {
+            match of_unit[unit].last_mut() {
+                Some((last, count)) if *last == at => *count += 1,
+                _ => of_unit[unit].push((at, 1)),
+            }
+        }
+    }
+    of_unit.sort_by_key(|blocks| blocks.iter().map(|(_, count)| count).sum::<usize>());
+    let mut chosen = vec![false; grid.len()];
+    for blocks in &of_unit {
+        let mut have: usize = blocks
+            .iter()
+            .filter(|&&(at, _)| chosen[at])
+            .map(|(_, count)| count)
+            .sum();
+        let left: Vec<(usize, usize)> = blocks
+            .iter()
+            .copied()
+            .filter(|&(at, _)| !chosen[at])
+            .collect();
+        for place in spread(left.len()) {
+            if have >= ENOUGH_SPIKES {
+                break;
+            }
+            let (at, count) = left[place];
+            chosen[at] = true;
+            have += count;
+        }
+    }
+    grid.iter()
+        .zip(chosen)
+        .filter(|(_, chosen)| *chosen)
+        .map(|(block, _)| *block)
+        .collect()
+}
+
+/// The numbers below `n` so that those which come first are spread over all: in the order of their bits reversed.
+fn spread(n: usize) -> impl Iterator<Item = usize> {
+    let bits = usize::BITS - n.saturating_sub(1).leading_zeros();
+    (0..1usize << bits)
+        .map(move |k| {
+            k.reverse_bits()
+                .checked_shr(usize::BITS - bits)
+                .unwrap_or(0)
+        })
+        .filter(move |&k| k < n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_are_those_of_the_waveforms_about_their_own_mean() {
+        let mut moments = Moments::default();
+        for waveform in [[1.0f32, -70.0], [3.0, -90.0], [5.0, -80.0]] {
+            moments.add(&waveform);
+        }
+        let found: Vec<f32> = moments.deviations().collect();
+        let expected = [(8.0f32 / 3.0).sqrt(), (200.0f32 / 3.0).sqrt()];
+        // f64 sums of a few values, rounded to f32.
+        assert!(
+            found
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| (a - b).abs() < 1e-5 * b),
+            "{found:?}"
+        );
+        let mut one = Moments::default();
+        one.add(&[1.0]);
+        assert!(one.deviations().all(f32::is_nan));
+    }
+
+    #[test]
+    fn the_order_that_spreads_has_every_number_once() {
+        for n in [0, 1, 2, 3, 7, 8, 1000] {
+            let mut order: Vec<usize> = spread(n).collect();
+            if n == 8 {
+                assert_eq!(order, [0, 4, 2, 6, 1, 5, 3, 7]);
+            }
+            order.sort_unstable();
+            assert_eq!(order, (0..n).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_waveform_is_cut_on_the_channels_near_the_unit() {
+        let rows = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let taps = Taps { n: 2, before: 1 };
+        assert_eq!(cut(&rows, &[2, 0], 3, taps), [3.0, 6.0, 1.0, 4.0]);
+    }
+}
