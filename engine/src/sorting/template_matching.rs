@@ -1,5 +1,6 @@
 //! Matching pursuit with learned templates: tables, commands, spikes.
 
+use pulp::Arch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use somata_shaders::{
@@ -231,24 +232,31 @@ fn cross_products(
         }
     }
     let mut cross = vec![0.0f32; 2 * n - 1];
+    let arch = Arch::new();
     for r in 0..rank {
         let left = &a.2[r * n..(r + 1) * n];
-        // The right side summed first: one correlation a rank instead of one a pair of ranks.
+        // The right side summed first: one correlation a rank instead of one a pair of ranks. Backwards, since a later sample of it
+        // meets an earlier one of the left side.
         let right: Vec<f32> = (0..n)
+            .rev()
             .map(|l| {
                 (0..rank)
                     .map(|s| mixing[r * rank + s] * b.2[s * n + l])
                     .sum::<f64>() as f32
             })
             .collect();
-        for (k, &value) in left.iter().enumerate() {
-            // l + d = k, so d + n - 1 = k - l + n - 1.
-            let value = value as f32;
-            let row = &mut cross[k..k + n];
-            for (l, &right) in right.iter().enumerate() {
-                row[n - 1 - l] += value * right;
-            }
-        }
+        let left: Vec<f32> = left.iter().map(|&value| value as f32).collect();
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (k, &value) in left.iter().enumerate() {
+                    // l + d = k, so d + n - 1 = k - l + n - 1.
+                    for (cross, &right) in cross[k..k + n].iter_mut().zip(&right) {
+                        *cross += value * right;
+                    }
+                }
+            },
+        );
     }
     cross
 }
