@@ -281,7 +281,7 @@ impl Run<'_> {
             self.parameters,
             self.fs,
         )?;
-        let front_end = self.front_end(&result.channels, &geometry, &learned.matrix)?;
+        let front_end = self.front_end(&result.channels, &geometry, Some(&learned.matrix))?;
         let Detected {
             mut events,
             raster,
@@ -411,15 +411,16 @@ impl Run<'_> {
         }
     }
 
-    fn front_end(
+    /// The front end of these channels, up to the reference where there is no whitening matrix.
+    pub(super) fn front_end(
         &self,
         channels: &[usize],
         geometry: &Geometry,
-        matrix: &[f32],
+        matrix: Option<&[f32]>,
     ) -> Result<FrontEnd> {
         let info = self.recording.info();
         let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
-        let whitening = Whitening::new(matrix, geometry.n_channels());
+        let whitening = matrix.map(|matrix| Whitening::new(matrix, geometry.n_channels()));
         let preprocessing = &self.parameters.preprocessing;
         FrontEnd::new(
             self.options.executor,
@@ -428,7 +429,7 @@ impl Run<'_> {
             channels,
             &offset,
             geometry,
-            Some(whitening),
+            whitening,
         )
     }
 

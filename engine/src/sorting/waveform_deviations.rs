@@ -7,10 +7,7 @@
 //!
 //! Not a whole pass: blocks are chosen so that each unit has [`ENOUGH_SPIKES`] in them, or all it has.
 
-use super::{
-    geometry::Geometry, preprocessing::FrontEnd, result::SortingResult, sorter::Run,
-    templates::Taps,
-};
+use super::{geometry::Geometry, result::SortingResult, sorter::Run, templates::Taps};
 use crate::{
     device::Commands,
     error::Result,
@@ -74,7 +71,7 @@ impl Run<'_> {
             self.parameters.templates.max_channels as usize,
         );
         let blocks = choose(&self.grid.blocks, result, taps);
-        let front_end = self.unwhitened(&result.channels, &result.geometry)?;
+        let front_end = self.front_end(&result.channels, &result.geometry, None)?;
         let mut moments = vec![Moments::default(); result.units.len()];
         self.pass(front_end.bytes_per_block()).run(
             "waveforms",
@@ -117,21 +114,6 @@ impl Run<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The front end up to the reference, for these channels.
-    fn unwhitened(&self, channels: &[usize], geometry: &Geometry) -> Result<FrontEnd> {
-        let info = self.recording.info();
-        let offset: Vec<f32> = channels.iter().map(|&c| -info.offsets_uv[c]).collect();
-        FrontEnd::new(
-            self.options.executor,
-            info,
-            &self.parameters.preprocessing,
-            channels,
-            &offset,
-            geometry,
-            None,
-        )
     }
 }
 
