@@ -24,6 +24,28 @@ kernel! {
 }
 
 kernel! {
+    /// Values rounded to steps, two in a word.
+    common / pack_samples => PackSamplesParams {
+        /// Words of packed values.
+        n_words: u32,
+        /// Steps of a value of 1.
+        scale: f32,
+    }
+    workgroups(self) { [self.n_words.div_ceil(256).min(65535), 1, 1] }
+}
+
+kernel! {
+    /// Packed values as floats again.
+    common / unpack_samples => UnpackSamplesParams {
+        /// Words of packed values.
+        n_words: u32,
+        /// One step.
+        step: f32,
+    }
+    workgroups(self) { [self.n_words.div_ceil(256).min(65535), 1, 1] }
+}
+
+kernel! {
     /// Moves each channel by a fraction of a sample (multiplexed ADCs) with a short interpolation filter.
     sorting / phase_shift => PhaseShiftParams {
         /// Blocks that travel together.
@@ -333,6 +355,8 @@ kernel! {
 pub(super) fn layouts() -> &'static [(&'static str, usize)] {
     &[
         DecodeSamplesParams::LAYOUT,
+        PackSamplesParams::LAYOUT,
+        UnpackSamplesParams::LAYOUT,
         PhaseShiftParams::LAYOUT,
         HighpassFilterParams::LAYOUT,
         CommonReferenceParams::LAYOUT,

@@ -17,7 +17,9 @@ mod translates;
 mod common {
     mod decode_samples;
     mod filter_columns;
+    mod pack_samples;
     mod transform_rows;
+    mod unpack_samples;
 }
 
 mod imaging {
