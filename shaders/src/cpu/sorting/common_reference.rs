@@ -10,8 +10,12 @@ use crate::{
     layout::CommonReferenceParams,
 };
 
-/// Time samples that are sorted side by side.
+/// Time samples that are sorted side by side, and in large groups: those of all channels stay in the first-level cache.
 const LANES: usize = 64;
+/// See [`LANES`].
+const LANES_OF_MANY: usize = 16;
+/// Channels of a large group.
+const MANY: usize = 128;
 
 /// Subtracts the group median from `x` `[block, time, channel]` in place; the channels of group `g` are
 /// `group_channel[group_start[g]..group_start[g + 1]]`. The median of an even count is the mean of the middle two.
@@ -22,55 +26,62 @@ pub fn common_reference(
     x: &mut [f32],
 ) {
     let channels = p.n_channels as usize;
-    let arch = Arch::new();
     for g in 0..p.n_groups as usize {
         let members = &group_channel[group_start[g] as usize..group_start[g + 1] as usize];
         let n = members.len();
-        if n == 0 {
-            continue;
+        if n >= MANY {
+            subtract_median::<LANES_OF_MANY>(members, channels, x);
+        } else if n > 0 {
+            subtract_median::<LANES>(members, channels, x);
         }
-        // Mostly a group is a run of channels, which is faster to go through.
-        let run = members.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        let run = run.then(|| members[0] as usize..members[0] as usize + n);
-        let network = median_network(n);
-        let mut lanes = vec![[0.0f32; LANES]; n];
-        for rows in x.chunks_mut(LANES * channels) {
-            for (t, row) in rows.chunks_exact(channels).enumerate() {
-                match &run {
-                    Some(run) => {
-                        for (lane, &value) in lanes.iter_mut().zip(&row[run.clone()]) {
-                            lane[t] = value;
-                        }
+    }
+}
+
+/// Subtracts the median of some channels from them, `W` times at once.
+fn subtract_median<const W: usize>(members: &[u32], channels: usize, x: &mut [f32]) {
+    let n = members.len();
+    let arch = Arch::new();
+    // Mostly a group is a run of channels, which is faster to go through.
+    let run = members.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    let run = run.then(|| members[0] as usize..members[0] as usize + n);
+    let network = median_network(n);
+    let mut lanes = vec![[0.0f32; W]; n];
+    for rows in x.chunks_mut(W * channels) {
+        for (t, row) in rows.chunks_exact(channels).enumerate() {
+            match &run {
+                Some(run) => {
+                    for (lane, &value) in lanes.iter_mut().zip(&row[run.clone()]) {
+                        lane[t] = value;
                     }
-                    None => {
-                        for (lane, &c) in lanes.iter_mut().zip(members) {
-                            lane[t] = row[c as usize];
-                        }
+                }
+                None => {
+                    for (lane, &c) in lanes.iter_mut().zip(members) {
+                        lane[t] = row[c as usize];
                     }
                 }
             }
-            arch.dispatch(Sort {
-                network: &network,
-                lanes: &mut lanes,
-            });
-            for (t, row) in rows.chunks_exact_mut(channels).enumerate() {
-                let median = 0.5 * (lanes[(n - 1) / 2][t] + lanes[n / 2][t]);
-                match &run {
-                    Some(run) => row[run.clone()].iter_mut().for_each(|x| *x -= median),
-                    None => members.iter().for_each(|&c| row[c as usize] -= median),
-                }
+        }
+        arch.dispatch(Sort {
+            network: &network,
+            lanes: &mut lanes,
+        });
+        for (t, row) in rows.chunks_exact_mut(channels).enumerate() {
+            let median = 0.5 * (lanes[(n - 1) / 2][t] + lanes[n / 2][t]);
+            match &run {
+                Some(run) => row[run.clone()].iter_mut().for_each(|x| *x -= median),
+                None => members.iter().for_each(|&c| row[c as usize] -= median),
             }
         }
     }
 }
 
 /// Brings the values of every time into the order of the network.
-struct Sort<'a> {
+struct Sort<'a, const W: usize> {
     network: &'a [(u32, u32)],
-    lanes: &'a mut [[f32; LANES]],
+    lanes: &'a mut [[f32; W]],
 }
 
-impl WithSimd for Sort<'_> {
+impl<const W: usize> WithSimd for Sort<'_, W> {
     type Output = ();
 
     #[inline(always)]

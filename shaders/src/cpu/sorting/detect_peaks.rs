@@ -68,22 +68,42 @@ fn stands_out(
     let far = p.lobe.max(p.exclusion) as usize;
     let (from, to) = (t.saturating_sub(far), (t + far).min(samples - 1));
     let shadow = value * p.lobe_ratio;
+    let (near_from, near_to) = (t.saturating_sub(near), (t + near).min(samples - 1));
     for &n in &neighbour[c * p.n_neighbours as usize..(c + 1) * p.n_neighbours as usize] {
         let row = &score[n as usize * samples..(n as usize + 1) * samples];
-        for s in from..=to {
-            let other = row[s];
-            if other > value && s.abs_diff(t) <= near {
-                return false;
-            }
-            if other == value && s.abs_diff(t) <= near && (s, n as usize) < (t, c) {
-                return false;
-            }
-            if other > shadow {
-                return false;
-            }
+        if largest(&row[from..=to]) > shadow {
+            return false;
+        }
+        let most = largest(&row[near_from..=near_to]);
+        if most > value {
+            return false;
+        }
+        // Of equal scores the first counts, and of those of one sample that of the first channel.
+        let before = t + usize::from((n as usize) < c);
+        if most == value && row[near_from..before.max(near_from)].contains(&value) {
+            return false;
         }
     }
     true
+}
+
+/// Largest of some scores, of which none is below 0.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn largest(scores: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut largest = [0.0f32; LANES];
+    let mut chunks = scores.chunks_exact(LANES);
+    for chunk in chunks.by_ref() {
+        for lane in 0..LANES {
+            largest[lane] = if chunk[lane] > largest[lane] {
+                chunk[lane]
+            } else {
+                largest[lane]
+            };
+        }
+    }
+    let rest = chunks.remainder().iter();
+    largest.iter().chain(rest).copied().fold(0.0, f32::max)
 }
 
 /// Sample of the peak's trough: from the shape, or for a strong peak from the data themselves, because the best shape

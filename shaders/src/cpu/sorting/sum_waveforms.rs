@@ -27,6 +27,7 @@ pub fn sum_waveforms(
         p.n_taps as usize,
     );
     let n_neighbours = p.n_neighbours as usize;
+    assert!(p.limit * p.scale < LARGEST);
     for block in 0..p.n_blocks as usize {
         let x = &x[block * samples * channels..(block + 1) * samples * channels];
         for entry in 0..count[block].min(p.capacity) as usize {
@@ -64,10 +65,17 @@ pub fn sum_waveforms(
     }
 }
 
+/// A float of this size has steps of 1: what is added to it is rounded, and the lowest bits are that integer. A cast would test
+/// for numbers that are too large, which these are not.
+const ROUND: f32 = 12_582_912.0;
+/// Largest value whose integer can be taken so.
+const LARGEST: f32 = 4_000_000.0;
+
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn add_fixed(sums: &mut [i32], x: &[f32], scale: f32, limit: f32) {
     for (sum, &x) in sums.iter_mut().zip(x) {
-        *sum += (x.clamp(-limit, limit) * scale + 0.5).floor() as i32;
+        let value = (x.clamp(-limit, limit) * scale + 0.5).floor();
+        *sum += (value + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
     }
 }
 
