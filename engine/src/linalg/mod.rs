@@ -123,26 +123,28 @@ pub fn inverse(a: &[f64], n: usize) -> Option<Vec<f64>> {
 }
 
 /// Sum of products: short sums in `f32` (fast), long ones in `f64` (exact enough).
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.chunks(256)
-        .zip(b.chunks(256))
-        .map(|(a, b)| {
-            let mut sums = [0.0f32; 16];
-            let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-            let rest: f32 = a16
-                .remainder()
-                .iter()
-                .zip(b16.remainder())
-                .map(|(a, b)| a * b)
-                .sum();
-            for (a, b) in a16.zip(b16) {
-                for i in 0..16 {
-                    sums[i] += a[i] * b[i];
-                }
+    let mut total = 0.0;
+    for (a, b) in a.chunks(256).zip(b.chunks(256)) {
+        let mut sums = [0.0f32; 16];
+        let (mut a16, mut b16) = (a.chunks_exact(16), b.chunks_exact(16));
+        for (a, b) in a16.by_ref().zip(b16.by_ref()) {
+            for i in 0..16 {
+                sums[i] += a[i] * b[i];
             }
-            f64::from(sums.iter().sum::<f32>() + rest)
-        })
-        .sum()
+        }
+        let mut rest = 0.0;
+        for (a, b) in a16.remainder().iter().zip(b16.remainder()) {
+            rest += a * b;
+        }
+        let mut sum = 0.0;
+        for part in sums {
+            sum += part;
+        }
+        total += f64::from(sum + rest);
+    }
+    total
 }
 
 /// Median of the values, which are reordered; the mean of the middle two when even, 0 when empty.

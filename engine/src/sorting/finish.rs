@@ -280,9 +280,15 @@ fn label(unit: &Unit) -> Label {
 /// Template in µV: the inverse of the whitening applied to every sample.
 fn unwhiten(template: &[f32], inverse: &[f32], n_channels: usize, taps: Taps) -> Vec<f32> {
     let mut out = vec![0.0f32; template.len()];
+    // A template reaches some of the channels only.
+    let sources: Vec<(usize, &[f32])> = template
+        .chunks_exact(taps.n)
+        .enumerate()
+        .filter(|(_, from)| from.iter().any(|&value| value != 0.0))
+        .collect();
     for c in 0..n_channels {
         let to = &mut out[c * taps.n..(c + 1) * taps.n];
-        for (source, from) in template.chunks_exact(taps.n).enumerate() {
+        for &(source, from) in &sources {
             let weight = inverse[c * n_channels + source];
             if weight != 0.0 {
                 to.iter_mut()

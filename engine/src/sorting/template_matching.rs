@@ -1,6 +1,5 @@
 //! Matching pursuit with learned templates: tables, commands, spikes.
 
-use pulp::Arch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use somata_shaders::{
@@ -232,7 +231,6 @@ fn cross_products(
         }
     }
     let mut cross = vec![0.0f32; 2 * n - 1];
-    let arch = Arch::new();
     for r in 0..rank {
         let left = &a.2[r * n..(r + 1) * n];
         // The right side summed first: one correlation a rank instead of one a pair of ranks. Backwards, since a later sample of it
@@ -246,19 +244,20 @@ fn cross_products(
             })
             .collect();
         let left: Vec<f32> = left.iter().map(|&value| value as f32).collect();
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (k, &value) in left.iter().enumerate() {
-                    // l + d = k, so d + n - 1 = k - l + n - 1.
-                    for (cross, &right) in cross[k..k + n].iter_mut().zip(&right) {
-                        *cross += value * right;
-                    }
-                }
-            },
-        );
+        add_correlation(&left, &right, &mut cross);
     }
     cross
+}
+
+/// Adds the correlation of two signals of equal length, of which the second is backwards.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn add_correlation(left: &[f32], backwards: &[f32], cross: &mut [f32]) {
+    for (k, &value) in left.iter().enumerate() {
+        // l + d = k, so d + n - 1 = k - l + n - 1.
+        for (cross, &right) in cross[k..].iter_mut().zip(backwards) {
+            *cross += value * right;
+        }
+    }
 }
 
 /// Matching on a device.

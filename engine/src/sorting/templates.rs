@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clustering::refractory::{Evidence, RefractoryTest};
+use crate::linalg;
 
 /// A template on the channels where it is not zero, whitened space.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -308,7 +309,7 @@ fn product_at(a: &[f32], b: &[f32], lag: i64) -> f64 {
         &a[from as usize..to as usize],
         &b[(from - lag) as usize..(to - lag) as usize],
     );
-    f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())
+    linalg::dot(a, b)
 }
 
 /// Smallest cosine of two templates that may be one cell's.

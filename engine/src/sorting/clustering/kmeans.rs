@@ -1,7 +1,5 @@
 //! K-means with greedy k-means++ seeding (Arthur and Vassilvitskii 2007): only ever a start for something better.
 
-use pulp::Arch;
-
 use super::{
     random::Random,
     strips::{LANES, Strips, squared_distance},
@@ -28,12 +26,11 @@ pub fn kmeans(
 ) -> Kmeans {
     let n = points.len() / dimensions;
     let row = |i: usize| &points[i * dimensions..(i + 1) * dimensions];
-    let arch = Arch::new();
     let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
     let mut random = Random(seed);
     let mut centres: Vec<f32> = row(random.below(n)).to_vec();
     let mut distance = vec![f32::INFINITY; n];
-    closer(arch, &strips, &centres, &mut distance);
+    closer(&strips, &centres, &mut distance);
     for _ in 1..clusters.min(n) {
         let total: f64 = distance.iter().map(|&d| f64::from(d)).sum();
         let mut best: Option<(f64, usize, Vec<f32>)> = None;
@@ -47,7 +44,7 @@ pub fn kmeans(
                 })
                 .unwrap_or(n - 1);
             let mut shorter = distance.clone();
-            closer(arch, &strips, row(candidate), &mut shorter);
+            closer(&strips, row(candidate), &mut shorter);
             let sum: f64 = shorter.iter().map(|&d| f64::from(d)).sum();
             if best.as_ref().is_none_or(|(best, _, _)| sum < *best) {
                 best = Some((sum, candidate, shorter));
@@ -57,7 +54,7 @@ pub fn kmeans(
         centres.extend_from_slice(row(candidate));
         distance = shorter;
     }
-    let mut labels = assign(arch, &strips, &centres, n);
+    let mut labels = assign(&strips, &centres, n);
     for _ in 0..iterations {
         let k = centres.len() / dimensions;
         let mut sums = vec![0.0f64; k * dimensions];
@@ -74,7 +71,7 @@ pub fn kmeans(
                     (sums[label * dimensions + d] / count as f64) as f32;
             }
         }
-        let next = assign(arch, &strips, &centres, n);
+        let next = assign(&strips, &centres, n);
         let settled = next == labels;
         labels = next;
         if settled {
@@ -96,40 +93,32 @@ pub fn kmeans(
 }
 
 /// Lowers each point's squared distance to that from `centre`.
-fn closer(arch: Arch, strips: &Strips<f32>, centre: &[f32], distance: &mut [f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for (strip, distance) in strips.iter().zip(distance.chunks_mut(LANES)) {
-                let squared = squared_distance(strip, centre);
-                for (distance, squared) in distance.iter_mut().zip(squared) {
-                    *distance = squared.min(*distance);
-                }
-            }
-        },
-    );
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn closer(strips: &Strips<f32>, centre: &[f32], distance: &mut [f32]) {
+    for (strip, distance) in strips.iter().zip(distance.chunks_mut(LANES)) {
+        let squared = squared_distance(strip, centre);
+        for (distance, squared) in distance.iter_mut().zip(squared) {
+            *distance = squared.min(*distance);
+        }
+    }
 }
 
 /// Nearest centre of each of the `n` points, the first of several.
-fn assign(arch: Arch, strips: &Strips<f32>, centres: &[f32], n: usize) -> Vec<usize> {
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn assign(strips: &Strips<f32>, centres: &[f32], n: usize) -> Vec<usize> {
     let mut nearest = Vec::with_capacity(n);
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for strip in strips.iter() {
-                let (mut best, mut label) = ([f32::INFINITY; LANES], [0u32; LANES]);
-                for (k, centre) in centres.chunks_exact(strip.len()).enumerate() {
-                    let squared = squared_distance(strip, centre);
-                    for lane in 0..LANES {
-                        let is_less = squared[lane] < best[lane];
-                        best[lane] = if is_less { squared[lane] } else { best[lane] };
-                        label[lane] = if is_less { k as u32 } else { label[lane] };
-                    }
-                }
-                let own = LANES.min(n - nearest.len());
-                nearest.extend(label[..own].iter().map(|&label| label as usize));
+    for strip in strips.iter() {
+        let (mut best, mut label) = ([f32::INFINITY; LANES], [0u32; LANES]);
+        for (k, centre) in centres.chunks_exact(strip.len()).enumerate() {
+            let squared = squared_distance(strip, centre);
+            for lane in 0..LANES {
+                let is_less = squared[lane] < best[lane];
+                best[lane] = if is_less { squared[lane] } else { best[lane] };
+                label[lane] = if is_less { k as u32 } else { label[lane] };
             }
-        },
-    );
+        }
+        let own = LANES.min(n - nearest.len());
+        nearest.extend(label[..own].iter().map(|&label| label as usize));
+    }
     nearest
 }

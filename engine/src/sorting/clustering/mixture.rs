@@ -3,10 +3,6 @@
 //! Features are in units of noise, so a cluster is a sphere of unit variance, stretched only along its own mean:
 //! spikes of one cell differ in amplitude. Fitting so little keeps clusters with few spikes honest.
 
-use std::array::from_fn;
-
-use pulp::Arch;
-
 use super::strips::{LANES, Strips, product_and_squared_distance};
 
 /// Parameters of the mixture.
@@ -47,24 +43,14 @@ impl Mixture {
     /// Log densities of a strip's points under each cluster, without the clusters' weights.
     fn log_densities(
         &self,
-        arch: Arch,
         shapes: &[ClusterShape],
         strip: &[[f64; LANES]],
         out: &mut [[f64; LANES]],
     ) {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (k, (shape, out)) in shapes.iter().zip(out).enumerate() {
-                    let (along, squared) = product_and_squared_distance(strip, self.centre(k));
-                    *out = from_fn(|lane| {
-                        let along = along[lane] * shape.inverse_norm - shape.norm;
-                        let across = squared[lane] - along * along;
-                        shape.constant - 0.5 * (across * shape.across + along * along * shape.along)
-                    });
-                }
-            },
-        );
+        let centres = self.mean.chunks_exact(self.dimensions);
+        for ((shape, centre), out) in shapes.iter().zip(centres).zip(out) {
+            log_density(shape, centre, strip, out);
+        }
     }
 
     fn shapes(&self) -> Vec<ClusterShape> {
@@ -86,13 +72,13 @@ impl Mixture {
 
     /// Nearest cluster of each point `[point, dimension]` by density alone.
     pub fn nearest(&self, points: &[f64]) -> Vec<i32> {
-        let (arch, shapes) = (Arch::new(), self.shapes());
+        let shapes = self.shapes();
         let points = points.chunks_exact(self.dimensions);
         let n = points.len();
         let mut log = vec![[0.0; LANES]; self.n_clusters()];
         let mut nearest = Vec::with_capacity(n);
         for strip in Strips::new(points, self.dimensions).iter() {
-            self.log_densities(arch, &shapes, strip, &mut log);
+            self.log_densities(&shapes, strip, &mut log);
             for lane in 0..LANES.min(n - nearest.len()) {
                 let mut best = 0;
                 for k in 1..log.len() {
@@ -129,6 +115,23 @@ impl Mixture {
     }
 }
 
+/// Log densities of a strip's points under one cluster.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn log_density(
+    shape: &ClusterShape,
+    centre: &[f64],
+    strip: &[[f64; LANES]],
+    out: &mut [f64; LANES],
+) {
+    let (along, squared) = product_and_squared_distance(strip, centre);
+    for lane in 0..LANES {
+        let along = along[lane] * shape.inverse_norm - shape.norm;
+        let across = squared[lane] - along * along;
+        let distance = across * shape.across + along * along * shape.along;
+        out[lane] = shape.constant - 0.5 * distance;
+    }
+}
+
 /// A cluster's density, prepared for evaluation.
 struct ClusterShape {
     norm: f64,
@@ -155,7 +158,6 @@ pub fn fit(
     let k = (labels.iter().copied().max().unwrap_or(-1) + 1).max(1) as usize;
     let d = dimensions as f64;
     let floor = outlier_floor(dimensions);
-    let arch = Arch::new();
     let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
     let mut responsibility = vec![0.0f64; n * k];
     for (i, &label) in labels.iter().enumerate().filter(|&(_, &label)| label >= 0) {
@@ -238,7 +240,7 @@ pub fn fit(
                 .chunks_mut(LANES * k)
                 .zip(hard.chunks_mut(LANES)),
         ) {
-            mixture.log_densities(arch, &shapes, strip, &mut logs);
+            mixture.log_densities(&shapes, strip, &mut logs);
             for (lane, (responsibility, hard)) in
                 responsibility.chunks_exact_mut(k).zip(hard).enumerate()
             {

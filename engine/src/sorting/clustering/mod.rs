@@ -17,7 +17,6 @@ use crate::{
 };
 use kmeans::kmeans;
 use mixture::{Mixture, fit};
-use pulp::Arch;
 use refractory::{Evidence, RefractoryTest};
 use strips::{LANES, Strips};
 
@@ -149,7 +148,6 @@ fn closest_pair(
     test: &RefractoryTest,
 ) -> Option<(usize, usize)> {
     let d = mixture.dimensions;
-    let arch = Arch::new();
     let mut members: Vec<Vec<&[f64]>> = vec![Vec::new(); mixture.n_clusters()];
     for (point, &label) in points.chunks_exact(d).zip(labels) {
         if label >= 0 {
@@ -168,7 +166,7 @@ fn closest_pair(
             let project = |point: &[f64]| point.iter().zip(&axis).map(|(x, w)| x * w).sum::<f64>();
             values.clear();
             for (n, points) in [&members[i], &members[j]] {
-                project_all(arch, points, *n, &axis, &mut values);
+                project_all(points, *n, &axis, &mut values);
             }
             let valley = valley(
                 &values,
@@ -190,17 +188,13 @@ fn closest_pair(
 }
 
 /// Appends the products of `n` points with `axis`.
-fn project_all(arch: Arch, points: &Strips<f64>, n: usize, axis: &[f64], out: &mut Vec<f64>) {
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn project_all(points: &Strips<f64>, n: usize, axis: &[f64], out: &mut Vec<f64>) {
     let end = out.len() + n;
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for strip in points.iter() {
-                let products = strips::product(strip, axis);
-                out.extend_from_slice(&products[..LANES.min(end - out.len())]);
-            }
-        },
-    );
+    for strip in points.iter() {
+        let products = strips::product(strip, axis);
+        out.extend_from_slice(&products[..LANES.min(end - out.len())]);
+    }
 }
 
 /// Direction that separates two clusters best, scaled to unit variance within, and their distance along it.

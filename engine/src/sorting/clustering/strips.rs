@@ -1,6 +1,6 @@
 //! Points side by side, so that one instruction works on several: what is computed of a point has the same bits.
-
-use std::array::from_fn;
+//!
+//! Lanes are gone through by loops: a closure would be compiled without the vectors of its caller.
 
 /// Points that stand side by side. A power of two; no instruction set has wider vectors of `f32`.
 pub const LANES: usize = 16;
@@ -38,7 +38,9 @@ impl<T: Copy + Default> Strips<T> {
 pub fn squared_distance(strip: &[[f32; LANES]], centre: &[f32]) -> [f32; LANES] {
     let mut sum = [0.0; LANES];
     for (x, &centre) in strip.iter().zip(centre) {
-        sum = from_fn(|lane| sum[lane] + (x[lane] - centre) * (x[lane] - centre));
+        for lane in 0..LANES {
+            sum[lane] += (x[lane] - centre) * (x[lane] - centre);
+        }
     }
     sum
 }
@@ -51,8 +53,10 @@ pub fn product_and_squared_distance(
 ) -> ([f64; LANES], [f64; LANES]) {
     let (mut product, mut squared) = ([0.0; LANES], [0.0; LANES]);
     for (x, &m) in strip.iter().zip(axis) {
-        product = from_fn(|lane| product[lane] + x[lane] * m);
-        squared = from_fn(|lane| squared[lane] + (x[lane] - m) * (x[lane] - m));
+        for lane in 0..LANES {
+            product[lane] += x[lane] * m;
+            squared[lane] += (x[lane] - m) * (x[lane] - m);
+        }
     }
     (product, squared)
 }
@@ -62,7 +66,9 @@ pub fn product_and_squared_distance(
 pub fn product(strip: &[[f64; LANES]], axis: &[f64]) -> [f64; LANES] {
     let mut sum = [0.0; LANES];
     for (x, &w) in strip.iter().zip(axis) {
-        sum = from_fn(|lane| sum[lane] + x[lane] * w);
+        for lane in 0..LANES {
+            sum[lane] += x[lane] * w;
+        }
     }
     sum
 }
