@@ -278,6 +278,12 @@ fn lock_of(partial_path: &Path) -> Result<Option<FileLock>, IoError> {
     }
 }
 
+/// Removes what runs that were killed left beside a result, as one that was killed after it had given the result its name.
+pub fn tidy(path: &Path) {
+    // Whoever is at work there stays.
+    let _ = remove_abandoned(path, path);
+}
+
 /// Removes what runs that were killed left beside `path`: partial folders that nobody holds, but not `own`. Returns the
 /// error with which to give up where a living run holds one.
 ///
