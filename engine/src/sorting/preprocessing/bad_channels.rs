@@ -20,9 +20,7 @@ pub enum BadChannel {
 ///
 /// Noise is the median absolute deviation of the high-passed signal, so that spikes do not count as noise.
 pub fn detect(survey: &Survey, parameters: &Preprocessing) -> Vec<Option<BadChannel>> {
-    let noise: Vec<f32> = (0..survey.n_channels)
-        .map(|c| deviation(survey.channel(c)))
-        .collect();
+    let noise = survey.deviations();
     let alive: Vec<f32> = noise.iter().copied().filter(|&noise| noise > 0.0).collect();
     let typical = median(&mut alive.clone());
     noise
@@ -37,10 +35,4 @@ pub fn detect(survey: &Survey, parameters: &Preprocessing) -> Vec<Option<BadChan
             }
         })
         .collect()
-}
-
-/// Median absolute deviation as an estimate of the standard deviation; every seventh sample is enough.
-pub fn deviation(x: &[f32]) -> f32 {
-    let mut values: Vec<f32> = x.iter().step_by(7).map(|v| v.abs()).collect();
-    median(&mut values) / 0.6745
 }

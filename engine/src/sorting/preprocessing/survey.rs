@@ -1,9 +1,12 @@
 //! A sample of the recording, spread over its length, in memory: noise, whitening and shapes are learned from it.
 
+use rayon::prelude::*;
+
 use super::FrontEnd;
 use crate::{
     device::{Commands, Executor},
     error::Result,
+    linalg::median,
     recording::Recording,
     stream::{Block, BlockGrid, Control, Pass, blocks::MARGIN_SAMPLES},
 };
@@ -25,6 +28,12 @@ pub struct Survey {
     pub not_finite: u64,
 }
 
+/// Seconds that a survey for noise, whitening and shapes takes, where `seconds` were asked for. Few channels see few spikes: more
+/// of the recording costs little there.
+pub fn seconds(seconds: f64, n_channels: usize) -> f64 {
+    seconds.max(240.0 / n_channels.max(1) as f64)
+}
+
 /// The blocks that a survey of `seconds` takes, evenly spread, and the samples it takes from each.
 pub fn choose(
     grid: &BlockGrid,
@@ -42,8 +51,6 @@ pub fn choose(
         .filter(|block| block.n_samples >= typical)
         .copied()
         .collect();
-    // Few channels see few spikes: more of the recording costs little there.
-    let seconds = seconds.max(240.0 / n_channels.max(1) as f64);
     let wanted = ((seconds * sampling_frequency_hz) as usize)
         .min(MAX_BYTES / 4 / n_channels.max(1))
         .max(typical);
@@ -99,15 +106,14 @@ pub fn take(
             let x: Vec<f32> = downloads.take(x);
             let rows = MARGIN_SAMPLES * n_channels..(MARGIN_SAMPLES + piece) * n_channels;
             Ok(vec![(
-                x[rows].to_vec(),
+                transposed(&x[rows], n_channels),
                 downloads.take::<u32>(not_finite)[0],
             )])
         },
-        |_, (rows, not_finite)| {
-            for (t, row) in rows.chunks_exact(n_channels).enumerate() {
-                for (c, &value) in row.iter().enumerate() {
-                    survey.data[c * n_samples + taken * piece + t] = value;
-                }
+        |_, (channels, not_finite)| {
+            for (c, channel) in channels.chunks_exact(piece).enumerate() {
+                let at = c * n_samples + taken * piece;
+                survey.data[at..at + piece].copy_from_slice(channel);
             }
             survey.not_finite += u64::from(not_finite);
             taken += 1;
@@ -117,7 +123,38 @@ pub fn take(
     Ok(survey)
 }
 
+/// Rows of `n_channels` values as `[channel, time]`.
+fn transposed(rows: &[f32], n_channels: usize) -> Vec<f32> {
+    // Times whose rows stay in the cache while the channels pass.
+    const STRETCH: usize = 64;
+    let n = rows.len() / n_channels;
+    let mut out = vec![0.0; rows.len()];
+    for first in (0..n).step_by(STRETCH) {
+        let last = (first + STRETCH).min(n);
+        for c in 0..n_channels {
+            for t in first..last {
+                out[c * n + t] = rows[t * n_channels + c];
+            }
+        }
+    }
+    out
+}
+
+/// Median absolute deviation as an estimate of the standard deviation; every seventh sample is enough.
+pub fn deviation(x: &[f32]) -> f32 {
+    let mut values: Vec<f32> = x.iter().step_by(7).map(|v| v.abs()).collect();
+    median(&mut values) / 0.6745
+}
+
 impl Survey {
+    /// [`deviation`] of every channel.
+    pub fn deviations(&self) -> Vec<f32> {
+        (0..self.n_channels)
+            .into_par_iter()
+            .map(|c| deviation(self.channel(c)))
+            .collect()
+    }
+
     /// One channel.
     pub fn channel(&self, c: usize) -> &[f32] {
         &self.data[c * self.n_samples..(c + 1) * self.n_samples]

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::{bad_channels::deviation, survey::Survey};
+use super::survey::{Survey, deviation};
 use crate::{
     linalg,
     sorting::geometry::{Geometry, padded},
@@ -13,6 +13,9 @@ use crate::{
 
 /// Samples from which one covariance is estimated, at most.
 pub(crate) const COVARIANCE_SAMPLES: usize = 100_000;
+
+/// Samples without a spike that tell a covariance; where there are fewer, all samples do.
+const ENOUGH_QUIET: usize = 5000;
 
 /// The whitening matrix as a sparse table.
 #[derive(Clone)]
@@ -28,12 +31,10 @@ pub struct Whitening {
 /// Row-local ZCA matrix `[channel, channel]` from a survey; noise of the result is 1 on every channel.
 pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32> {
     let n_channels = survey.n_channels;
-    let deviations: Vec<f32> = (0..n_channels)
-        .map(|c| deviation(survey.channel(c)))
-        .collect();
-    let quiet: Vec<Vec<bool>> = (0..n_channels)
+    let deviations = survey.deviations();
+    let quiet: Vec<Vec<u64>> = (0..n_channels)
         .into_par_iter()
-        .map(|c| quiet_samples(survey.channel(c), 4.5 * deviations[c], 10))
+        .map(|c| bits(&quiet_samples(survey.channel(c), 4.5 * deviations[c], 10)))
         .collect();
     let near = geometry.within(radius_um);
     let rows: Vec<Vec<f32>> = (0..n_channels)
@@ -106,8 +107,8 @@ pub fn scale_to_spike_band(
                 continue;
             }
             for shape in prototypes.chunks_exact(n_taps) {
-                let score: f32 = shape.iter().zip(&x[start..]).map(|(a, b)| a * b).sum();
-                sum += f64::from(score) * f64::from(score);
+                let score = linalg::dot(shape, &x[start..start + n_taps]);
+                sum += score * score;
                 count += 1;
             }
         }
@@ -125,12 +126,21 @@ pub fn scale_to_spike_band(
 }
 
 /// One row of the whitened survey.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub fn apply_row(survey: &Survey, row: &[f32]) -> Vec<f32> {
+    // Sums that stay in the cache while the channels pass.
+    const STRETCH: usize = 2048;
     let mut out = vec![0.0f32; survey.n_samples];
-    for (n, &w) in row.iter().enumerate().filter(|&(_, &w)| w != 0.0) {
-        out.iter_mut()
-            .zip(survey.channel(n))
-            .for_each(|(out, x)| *out += w * x);
+    for (i, out) in out.chunks_mut(STRETCH).enumerate() {
+        let first = i * STRETCH;
+        for (n, &w) in row.iter().enumerate() {
+            if w != 0.0 {
+                let x = &survey.channel(n)[first..first + out.len()];
+                for (out, x) in out.iter_mut().zip(x) {
+                    *out += w * x;
+                }
+            }
+        }
     }
     out
 }
@@ -149,17 +159,36 @@ pub fn quiet_samples(x: &[f32], limit: f32, pad: usize) -> Vec<bool> {
     quiet
 }
 
+/// One bit for each, the first the lowest of the first word.
+fn bits(values: &[bool]) -> Vec<u64> {
+    values
+        .chunks(64)
+        .map(|values| {
+            let bits = values.iter().enumerate();
+            bits.fold(0, |word, (i, &value)| word | u64::from(value) << i)
+        })
+        .collect()
+}
+
 /// Weights of the neighbourhood `near` (whose first member is the channel itself) for the channel.
-fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<bool>]) -> Vec<f64> {
+fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<u64>]) -> Vec<f64> {
     let k = near.len();
-    let mut at: Vec<usize> = (0..survey.n_samples)
-        .filter(|&t| near.iter().all(|&n| quiet[n][t]))
-        .collect();
-    if at.len() < 5000 {
-        at = (0..survey.n_samples).collect();
+    let mut all_quiet = vec![u64::MAX; survey.n_samples.div_ceil(64)];
+    for &n in near {
+        for (all, quiet) in all_quiet.iter_mut().zip(&quiet[n]) {
+            *all &= quiet;
+        }
     }
-    let step = at.len().div_ceil(COVARIANCE_SAMPLES).max(1);
-    let at: Vec<usize> = at.into_iter().step_by(step).collect();
+    let n_quiet: usize = all_quiet
+        .iter()
+        .map(|word| word.count_ones() as usize)
+        .sum();
+    let enough = n_quiet >= ENOUGH_QUIET;
+    let n = if enough { n_quiet } else { survey.n_samples };
+    let at: Vec<usize> = (0..survey.n_samples)
+        .filter(|&t| !enough || all_quiet[t / 64] >> (t % 64) & 1 == 1)
+        .step_by(n.div_ceil(COVARIANCE_SAMPLES).max(1))
+        .collect();
     let rows: Vec<Vec<f32>> = near
         .iter()
         .map(|&n| {
