@@ -57,6 +57,8 @@ enum Command {
     Info(commands::info::Arguments),
     /// List the devices and what `--device auto` would take
     Devices(commands::devices::Arguments),
+    /// Measure what this processor can do at most, and how near the kernels of a sort come to it
+    Bench(commands::bench::Arguments),
     /// List all parameters with defaults, units and ranges
     Params(commands::params::Arguments),
     /// Print the script with which a shell completes commands and options
@@ -106,6 +108,7 @@ fn run(command: Command) -> exit::Outcome {
         Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Info(arguments) => commands::info::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Params(arguments) => commands::params::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments, Cli::command()),
         Command::Man(arguments) => commands::man::run(&arguments, Cli::command()),

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod cpu_executor;
 #[cfg(debug_assertions)]
 pub mod faults;
+pub mod limits;
 pub mod self_check;
 pub mod wgpu_executor;
 
