@@ -1,5 +1,7 @@
 //! What a run will take, for `--dry-run` and `--memory`: the engine counts it from the buffers of each stage.
 
+use std::path::Path;
+
 use somata_engine::{
     device::CpuExecutor,
     imaging::{
@@ -9,17 +11,48 @@ use somata_engine::{
     movie::MovieInfo,
     parameters::{imaging::ImagingParameters, sorting::SortingParameters},
     recording::RecordingInfo,
-    sorting::memory as sorting_memory,
+    sorting::{memory as sorting_memory, whitened_bytes},
 };
 
 use crate::{
     exit::Outcome,
+    messages::size_text,
     run::{RunArguments, memory_budget, threads},
 };
 
 /// Bytes that a sort holds at most, of a recording that does not drift.
 pub fn sort_memory(info: &RecordingInfo, parameters: &SortingParameters, threads: usize) -> u64 {
-    sorting_memory::estimate(info, parameters, threads, 1)
+    sorting_memory::estimate(info, parameters, threads, 1, true)
+}
+
+/// Disk that the work folder of a sort takes, bytes: features of the spikes, checkpoints, and whitened data where they are kept.
+pub fn sort_disk(info: &RecordingInfo, keep_whitened: bool) -> u64 {
+    let n_channels = info.n_channels() as u64;
+    let spikes = 8.0 * n_channels as f64 * info.duration_s();
+    let whitened = if keep_whitened {
+        whitened_bytes(info)
+    } else {
+        0
+    };
+    (spikes * 500.0) as u64 + (2 * (192 << 20)).min(n_channels * 6000 * 500) + whitened
+}
+
+/// A run takes half of what is free for whitened data at most: results and other runs need room as well.
+const SHARE_OF_FREE: u64 = 2;
+
+/// Why whitened data should not be kept in a work folder, or one that will be made: there is too little room.
+pub fn no_room_for_whitened(work: &Path, info: &RecordingInfo) -> Option<String> {
+    let needed = whitened_bytes(info);
+    let there = work.ancestors().find(|folder| folder.is_dir());
+    // Where the system does not tell, the run finds out.
+    let free = fs4::available_space(there.unwrap_or(Path::new("."))).ok()?;
+    (needed > free / SHARE_OF_FREE).then(|| {
+        format!(
+            "whitened data are made again in every pass, which is slower: kept in the work folder they would take {}, and {} are free there, of which a run takes half at most",
+            size_text(needed),
+            size_text(free)
+        )
+    })
 }
 
 /// What a sort may use.
@@ -29,6 +62,8 @@ pub struct SortShare {
     pub threads: usize,
     /// Sets of templates of moved tissue that are held, when not all.
     pub template_sets: Option<usize>,
+    /// Whether whitened data are kept in the work folder.
+    pub keep_whitened: bool,
 }
 
 /// Sets of templates that are held at least: tissue may go back and forth between two.
@@ -44,8 +79,11 @@ impl SortShare {
         run: &RunArguments,
         info: &RecordingInfo,
         parameters: &SortingParameters,
+        keep_whitened: bool,
     ) -> Outcome<Self> {
-        let estimate = |threads, sets| sorting_memory::estimate(info, parameters, threads, sets);
+        let estimate = |threads, sets| {
+            sorting_memory::estimate(info, parameters, threads, sets, keep_whitened)
+        };
         let what = format!("{} channels", info.n_channels());
         let threads = threads(run, &what, |threads| estimate(threads, FEWEST_SETS))?;
         let most = sorting_memory::MOST_SETS;
@@ -60,13 +98,19 @@ impl SortShare {
         Ok(Self {
             threads,
             template_sets,
+            keep_whitened,
         })
+    }
+
+    /// Bytes that the sort holds at most if the tissue does not move.
+    pub fn memory(self, info: &RecordingInfo, parameters: &SortingParameters) -> u64 {
+        sorting_memory::estimate(info, parameters, self.threads, 1, self.keep_whitened)
     }
 
     /// Bytes that the sort holds at most if the tissue moves.
     pub fn memory_if_it_drifts(self, info: &RecordingInfo, parameters: &SortingParameters) -> u64 {
         let sets = self.template_sets.unwrap_or(sorting_memory::MOST_SETS);
-        sorting_memory::estimate(info, parameters, self.threads, sets)
+        sorting_memory::estimate(info, parameters, self.threads, sets, self.keep_whitened)
     }
 }
 

@@ -113,6 +113,12 @@ pub struct OutputArguments {
 }
 
 impl OutputArguments {
+    /// The work folder.
+    pub fn work(&self) -> PathBuf {
+        let beside_out = || beside(&self.out, "work");
+        self.work.clone().unwrap_or_else(beside_out)
+    }
+
     /// A folder that may be replaced, as `somata demo` writes.
     pub fn replacing(out: PathBuf) -> Self {
         Self {
@@ -209,8 +215,7 @@ impl Session {
             }
             shown.show(event);
         })));
-        let work = out.work.clone().unwrap_or_else(|| beside(&out.out, "work"));
-        let work = WorkFolder::open(work)?;
+        let work = WorkFolder::open(out.work())?;
         let signals = Signals::watch(&control, work.checkpoints()).map_err(|error| {
             Failure::new(
                 ExitCode::Unexpected,
@@ -493,6 +498,7 @@ pub fn already_complete(
         Some(manifest) if as_json => print_json(&manifest)?,
         Some(_) => print(&format!("already complete: `{}`\n", out.display())),
     }
+    somata_io::atomic::tidy(out);
     Ok(true)
 }
 

@@ -351,12 +351,6 @@ fn motion_csv(motion: &Motion, corrected: bool) -> String {
     text
 }
 
-/// Disk that the work folder takes, bytes: features of the spikes, and checkpoints.
-pub fn estimate_disk(n_channels: usize, duration_s: f64) -> u64 {
-    let spikes = 8.0 * n_channels as f64 * duration_s;
-    (spikes * 500.0) as u64 + (2 * (192 << 20)).min(n_channels as u64 * 6000 * 500)
-}
-
 pub fn seconds_since_epoch() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

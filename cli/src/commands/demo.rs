@@ -111,6 +111,7 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         input: InputArguments::default(),
         truth: Some(recording_folder.clone()),
         template_sets: None,
+        no_whitened_file: false,
         run: RunArguments::on(&arguments.device, arguments.quiet),
     };
     let recording = OpenRecording::open(&sort.recordings, &sort.input)?;
@@ -124,6 +125,7 @@ fn recording(arguments: &Arguments, threads: usize) -> Outcome {
         SortShare {
             threads,
             template_sets: None,
+            keep_whitened: true,
         },
         &key,
     )?;

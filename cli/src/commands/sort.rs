@@ -140,6 +140,11 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     #[serde(skip)]
     pub template_sets: Option<usize>,
+    /// Filter and whiten anew in every pass, instead of keeping the result in a temporary file of the work folder while the sort
+    /// runs; slower, and results do not depend on it
+    #[arg(long, help_heading = heading::MACHINE)]
+    #[serde(skip)]
+    pub no_whitened_file: bool,
     #[command(flatten)]
     #[serde(skip)]
     pub run: RunArguments,
@@ -156,7 +161,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         check_truth(truth)?;
     }
     let info = recording.info();
-    let mut share = SortShare::of(&arguments.run, info, &parameters)?;
+    let no_room = estimates::no_room_for_whitened(&arguments.output.work(), info);
+    let keep_whitened = !arguments.no_whitened_file && no_room.is_none();
+    let mut share = SortShare::of(&arguments.run, info, &parameters, keep_whitened)?;
     share.template_sets = arguments.template_sets.or(share.template_sets);
     let key = result_key(&recording, &parameters)?;
     if arguments.output.dry_run {
@@ -201,6 +208,12 @@ pub fn sort_to(
     for warning in &recording.description().warnings {
         control.warn(warning.clone());
     }
+    if !share.keep_whitened && !arguments.no_whitened_file {
+        let work = arguments.output.work();
+        if let Some(warning) = estimates::no_room_for_whitened(&work, recording.info()) {
+            control.warn(warning);
+        }
+    }
     if recording.info().segments.len() > 1 {
         control.warn(format!(
             "the recording has {} pauses or ends of files; spike times count samples as if there were none (segments.csv has the times)",
@@ -214,6 +227,7 @@ pub fn sort_to(
         work: &checkpoints,
         blocks_together: arguments.run.chunk_blocks,
         template_sets: share.template_sets,
+        keep_whitened: share.keep_whitened,
     };
     let start = std::time::Instant::now();
     let result = session.outcome(sort(recording.as_ref(), parameters, options))?;
@@ -320,9 +334,9 @@ fn dry_run(
         "threads": share.threads,
         "template_sets_held": share.template_sets,
         "stages": stages,
-        "memory_bytes": estimates::sort_memory(info, parameters, share.threads),
+        "memory_bytes": share.memory(info, parameters),
         "memory_bytes_if_it_drifts": share.memory_if_it_drifts(info, parameters),
-        "disk_bytes": output::estimate_disk(info.n_channels(), info.duration_s()),
+        "disk_bytes": estimates::sort_disk(info, share.keep_whitened),
         "out": path_text(&arguments.output.out),
         "parameters": parameters,
     });

@@ -63,6 +63,11 @@ fn threads_and_chunk_size_do_not_change_the_answer() {
     );
     assert_same(
         &one,
+        &sorted("anew", &["--threads", "2", "--no-whitened-file"]),
+        "whitened anew in every pass",
+    );
+    assert_same(
+        &one,
         &sorted("all", &["--threads", "1"]),
         "the default chunk",
     );

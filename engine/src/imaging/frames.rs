@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use somata_shaders::cpu::imaging::decode_frames::LARGEST;
 
 use crate::{
+    error::Result,
     movie::{Movie, MovieInfo, PixelType},
-    recording::ReadError,
     stream::{Control, Source},
 };
 
@@ -96,11 +96,12 @@ impl Source for PlaneFrames<'_> {
         (self.block_frames * self.movie.info().frame_bytes()).div_ceil(4)
     }
 
-    fn read_block(&self, block: &FrameBlock, words: &mut [u32]) -> Result<(), ReadError> {
+    fn read_block(&self, block: &FrameBlock, words: &mut [u32]) -> Result<()> {
         let bytes = block.n_frames * self.movie.info().frame_bytes();
         let words = &mut bytemuck::cast_slice_mut::<u32, u8>(words)[..bytes];
-        self.movie
-            .read(self.plane, self.channel, block.start, words)
+        Ok(self
+            .movie
+            .read(self.plane, self.channel, block.start, words)?)
     }
 }
 

@@ -4,6 +4,7 @@ use somata_shaders::layout::SumWaveformsParams;
 
 use super::{
     geometry::{NONE, padded},
+    preprocessing::whitened::Windows,
     sorter::{Matchers, Stage},
     template_matching::Spike,
     templates::{Taps, Template},
@@ -11,7 +12,6 @@ use super::{
 use crate::{
     device::{Commands, Executor},
     error::Result,
-    recording::Recording,
     stream::{
         Block, Pass,
         blocks::{MARGIN_SAMPLES, WINDOW_SAMPLES},
@@ -54,7 +54,7 @@ pub(super) fn blocks_together(bytes_per_block: u64) -> u64 {
 /// When the recording cannot be read or the device fails.
 pub(super) fn average(
     executor: &dyn Executor,
-    pass: Pass<'_, dyn Recording + '_>,
+    pass: Pass<'_, Windows<'_>>,
     blocks: &[Block],
     stage: &Stage<'_>,
     known: Option<(&Matchers<'_>, &[Spike])>,
@@ -69,7 +69,7 @@ pub(super) fn average(
     let words = n_labels * n_neighbours * taps.n;
     let mut sums = vec![0i64; words];
     // Where the tissue moved every block may have its own templates to subtract.
-    let fit = blocks_together(stage.front_end.bytes_per_block());
+    let fit = blocks_together(stage.whitened.bytes_per_block());
     let together = if stage.correction.is_some() {
         1
     } else {
@@ -86,7 +86,7 @@ pub(super) fn average(
             let n_blocks = chunk.blocks.len();
             let chunk_blocks = chunk.blocks.clone();
             let mut commands = Commands::new();
-            let (x, _) = stage.front_end.whitened(&mut commands, chunk);
+            let (x, kept) = stage.whitened.record(&mut commands, chunk, pass.source);
             if let Some((matchers, spikes)) = known {
                 let (list, count, capacity) = spike_lists(&chunk_blocks, spikes, taps);
                 let (list, count) = (
@@ -127,7 +127,11 @@ pub(super) fn average(
                 &[x, list, count, neighbour, sums],
             );
             let sums = commands.download(sums);
-            let sums: Vec<i32> = executor.play(commands)?.take(sums);
+            let mut downloads = executor.play(commands)?;
+            stage
+                .whitened
+                .keep(&chunk_blocks, kept, &mut downloads, pass.control);
+            let sums: Vec<i32> = downloads.take(sums);
             // The sums of the whole chunk belong to its first block; the others add nothing.
             let mut results = vec![Vec::new(); n_blocks];
             results[0] = sums;

@@ -36,14 +36,22 @@ const KEPT: f64 = 0.12;
 /// Bytes that a sort with `threads` threads holds at most, on the processor.
 ///
 /// A recording that drifts takes more, which shows only when it is read: `template_sets` says how many sets of moved templates are
-/// held then ([`MOST_SETS`]: all), and 1 counts a recording that does not drift.
+/// held then ([`MOST_SETS`]: all), and 1 counts a recording that does not drift. `keep_whitened` as in
+/// [`SortOptions`](super::SortOptions).
 pub fn estimate(
     info: &RecordingInfo,
     parameters: &SortingParameters,
     threads: usize,
     template_sets: usize,
+    keep_whitened: bool,
 ) -> u64 {
-    let need = Need::new(info, parameters, threads.max(1), template_sets);
+    let need = Need::new(
+        info,
+        parameters,
+        threads.max(1),
+        template_sets,
+        keep_whitened,
+    );
     let stages = [
         need.survey(),
         need.detection(),
@@ -75,6 +83,8 @@ struct Need<'a> {
     window: f64,
     /// Windows of floats that the skew correction adds.
     skew: f64,
+    /// Whether passes after the first read whitened data.
+    keep_whitened: bool,
     /// Units.
     n_units: f64,
     /// Values of a feature vector.
@@ -97,6 +107,7 @@ impl<'a> Need<'a> {
         parameters: &'a SortingParameters,
         threads: usize,
         template_sets: usize,
+        keep_whitened: bool,
     ) -> Self {
         let n_channels = info.n_channels() as f64;
         let geometry = Geometry {
@@ -123,6 +134,7 @@ impl<'a> Need<'a> {
             raw: 4.0 * window_words(info) as f64,
             window: 4.0 * WINDOW_SAMPLES as f64 * n_channels,
             skew: if delays { 1.0 } else { 0.0 },
+            keep_whitened,
             n_units: (UNITS_PER_CHANNEL * n_channels).max(2.0),
             feature_length,
             n_events: n_channels * (EVENTS_HZ * info.duration_s()).min(most_events as f64),
@@ -138,9 +150,28 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// Raw chunks of `blocks` blocks: one being read, those that wait, and those being worked on.
-    fn queue(&self, blocks: f64) -> f64 {
-        (1.0 + 2.0 * self.lanes) * blocks * self.raw
+    /// Chunks of `blocks` blocks with `bytes` each that are read: one being read, those that wait, and those being worked on.
+    fn queue(&self, blocks: f64, bytes: f64) -> f64 {
+        (1.0 + 2.0 * self.lanes) * blocks * bytes
+    }
+
+    /// From raw samples to whitened data: microvolts, which become what is unpacked, whitened, and packed.
+    fn whitening(&self, blocks: f64) -> f64 {
+        self.queue(blocks, self.raw) + self.lanes * blocks * (2.5 + self.skew) * self.window
+    }
+
+    /// Whitened data of a pass after the first.
+    fn whitened(&self, blocks: f64) -> f64 {
+        if self.keep_whitened {
+            self.queue(blocks, 0.5 * self.window) + self.lanes * blocks * self.window
+        } else {
+            self.whitening(blocks)
+        }
+    }
+
+    /// What is moved back where the tissue moved.
+    fn moved_back(&self) -> f64 {
+        if self.groups > 1.0 { self.window } else { 0.0 }
     }
 
     /// The sampled events with their features.
@@ -174,7 +205,10 @@ impl<'a> Need<'a> {
         let grid = BlockGrid::new(self.info);
         let (blocks, piece) = survey::choose(
             &grid,
-            self.parameters.preprocessing.survey_s,
+            survey::seconds(
+                self.parameters.preprocessing.survey_s,
+                self.info.n_channels(),
+            ),
             self.info.sampling_frequency_hz,
             self.info.n_channels(),
         );
@@ -183,22 +217,16 @@ impl<'a> Need<'a> {
         let reading = (1.0 + 2.0 * lanes) * self.raw
             + lanes * (2.0 + self.skew) * self.window
             + 2.0 * lanes * 4.0 * self.n_channels * piece as f64;
-        // Which samples are quiet, a byte each; a thread's channel, and the neighbours that it is whitened with.
+        // Which samples are quiet, a bit each; and a thread's neighbours that a channel is whitened with, or the channel whitened, which
+        // of its samples are quiet, and those that its deviation is of.
         let samples = (piece * blocks.len()) as f64;
-        let learning = 0.25 * held
-            + self.lanes
-                * (3.0 * held / self.n_channels
-                    + 16.0 * samples
-                    + 4.0 * self.n_whitened * samples.min(COVARIANCE_SAMPLES as f64));
+        let covariance = (4.0 * self.n_whitened + 8.0) * samples.min(COVARIANCE_SAMPLES as f64);
+        let learning = held / 32.0 + self.lanes * covariance.max(6.0 * samples);
         held + reading.max(learning)
     }
 
     fn detection(&self) -> f64 {
-        // The raw window is copied, in case that a list is too short.
-        self.queue(1.0)
-            + self.lanes * (self.raw + (3.0 + self.skew) * self.window)
-            + self.lists(24.0)
-            + self.events()
+        self.whitening(1.0) + self.lanes * self.window + self.lists(24.0) + self.events()
     }
 
     fn clustering(&self) -> f64 {
@@ -208,14 +236,19 @@ impl<'a> Need<'a> {
     }
 
     fn templates(&self) -> f64 {
-        let blocks = super::mean_waveforms::blocks_together(self.window as u64) as f64;
+        let blocks = if self.groups > 1.0 {
+            // Where the tissue moved one travels alone.
+            1.0
+        } else {
+            super::mean_waveforms::blocks_together(self.window as u64) as f64
+        };
         let near = self
             .n_channels
             .min(f64::from(self.parameters.templates.max_channels));
         // Before they are merged there are more clusters than units.
         let sums = 2.0 * self.n_units * near * self.n_taps * 4.0;
-        self.queue(blocks)
-            + self.lanes * blocks * (2.0 + self.skew) * self.window
+        self.whitened(blocks)
+            + self.lanes * self.moved_back()
             + (2.0 * self.lanes + 2.0) * sums
             + self.tables()
             + 24.0 * self.n_spikes
@@ -233,8 +266,8 @@ impl<'a> Need<'a> {
     }
 
     fn matching(&self) -> f64 {
-        self.queue(1.0)
-            + self.lanes * (self.raw + (3.0 + self.skew) * self.window + self.scores())
+        self.whitened(1.0)
+            + self.lanes * (self.window + self.moved_back() + self.scores())
             + self.lists(24.0)
             + self.lists(8.0)
             + self.events()
@@ -243,8 +276,8 @@ impl<'a> Need<'a> {
     }
 
     fn last_matching(&self) -> f64 {
-        self.queue(1.0)
-            + self.lanes * (self.raw + (2.0 + self.skew) * self.window + self.scores())
+        self.whitened(1.0)
+            + self.lanes * (self.moved_back() + self.scores())
             + self.lists(8.0)
             + self.tables()
             + 40.0 * self.n_spikes
@@ -258,8 +291,8 @@ impl<'a> Need<'a> {
         let waveform = near * self.n_taps;
         let spikes_of_block =
             EVENTS_HZ * self.n_channels * WINDOW_SAMPLES as f64 / self.info.sampling_frequency_hz;
-        self.queue(1.0)
-            + self.lanes * (self.raw + (3.0 + self.skew) * self.window)
+        self.queue(1.0, self.raw)
+            + self.lanes * (2.0 + self.skew) * self.window
             + 2.5 * self.lanes * spikes_of_block * 4.0 * waveform
             + self.n_units
                 * (super::waveform_deviations::BYTES_PER_VALUE as f64 * waveform

@@ -31,5 +31,6 @@ pub mod template_matching;
 pub mod templates;
 mod waveform_deviations;
 
+pub use preprocessing::whitened::whitened_bytes;
 pub use result::{SortingResult, Unit};
 pub use sorter::{SortOptions, sort};

@@ -12,7 +12,7 @@ use super::{
     events::{EventSample, SpikeEvent},
     geometry::Geometry,
     motion::{estimation, interpolation::Correction},
-    preprocessing::FrontEnd,
+    preprocessing::whitened::{Whitened, Windows},
     sorter::{Detected, Finished, Matched, Matchers, Run, Stage},
     template_matching::BlockSpikes,
 };
@@ -21,9 +21,9 @@ use crate::{
     error::Result,
     parameters::sorting::Clustering,
     pipeline::checked_file::{CheckedWriter, Checksum},
-    recording::{Recording, RecordingInfo, SampleType},
+    recording::{RecordingInfo, SampleType},
     stream::{
-        Block, Control, Pass,
+        Block, Control, Pass, Source,
         blocks::{MARGIN_SAMPLES, window_words},
         pass::Chunk,
     },
@@ -86,12 +86,13 @@ pub(super) fn most_events(
 
 impl Run<'_> {
     /// As [`Run::pass`], but one block at a time where every block may have its own templates.
-    fn matching_pass(
-        &self,
+    fn matching_pass<'p>(
+        &'p self,
         stage: &Stage<'_>,
+        windows: &'p Windows<'p>,
         bytes_per_block: u64,
-    ) -> Pass<'_, dyn Recording + '_> {
-        let pass = self.pass(bytes_per_block);
+    ) -> Pass<'p, Windows<'p>> {
+        let pass = self.pass(windows, bytes_per_block);
         if stage.correction.is_some() {
             Pass {
                 blocks_together: 1,
@@ -120,34 +121,42 @@ impl Run<'_> {
     pub(super) fn detect(
         &self,
         detector: &Detector,
-        front_end: &FrontEnd,
+        whitened: &Whitened<'_>,
         correction: Option<&Correction>,
         geometry: &Geometry,
     ) -> Result<Detected> {
         let info = self.recording.info();
-        let mut events = self.event_sample(front_end.n_channels(), detector.feature_length());
+        let windows = whitened.windows();
+        let mut events = self.event_sample(whitened.n_channels(), detector.feature_length());
         let mut raster =
             estimation::Raster::new(geometry, &self.parameters.motion, self.n_samples(), self.fs);
         let length = detector.feature_length();
         let mut not_finite = NotFinite::default();
-        self.pass(detector.bytes_per_block()).run(
+        self.pass(&windows, detector.bytes_per_block()).run(
             "detection",
             &self.grid.blocks,
             |chunk| {
-                let bad: Vec<NotFinite> = chunk
-                    .blocks
-                    .iter()
-                    .zip(chunk.raw.chunks_exact(window_words(info)))
-                    .map(|(block, raw)| NotFinite::count(info, block, raw))
-                    .collect();
-                let peaks = with_capacity(&self.peak_capacity, chunk, |chunk, capacity| {
+                let bad: Vec<NotFinite> = match windows {
+                    Windows::Raw(_) => chunk
+                        .blocks
+                        .iter()
+                        .zip(chunk.raw.chunks_exact(window_words(info)))
+                        .map(|(block, raw)| NotFinite::count(info, block, raw))
+                        .collect(),
+                    // Counted when the recording was read.
+                    Windows::Kept(_) => chunk.blocks.iter().map(|_| NotFinite::default()).collect(),
+                };
+                let capacity = &self.peak_capacity;
+                let peaks = with_capacity(capacity, &windows, chunk, |chunk, capacity| {
                     let blocks = chunk.blocks.clone();
                     let mut commands = Commands::new();
-                    let (x, _) = front_end.whitened(&mut commands, chunk);
+                    let (x, kept) = whitened.record(&mut commands, chunk, &windows);
                     let x = correction
                         .map_or(x, |correction| correction.record(&mut commands, &blocks, x));
-                    let downloads = detector.record(&mut commands, x, blocks.len(), capacity, true);
-                    Ok(downloads.peaks(&mut self.options.executor.play(commands)?, &blocks))
+                    let found = detector.record(&mut commands, x, blocks.len(), capacity, true);
+                    let mut downloads = self.options.executor.play(commands)?;
+                    whitened.keep(&blocks, kept, &mut downloads, self.options.control);
+                    Ok(found.peaks(&mut downloads, &blocks))
                 })?;
                 Ok(peaks.into_iter().zip(bad).collect())
             },
@@ -170,42 +179,50 @@ impl Run<'_> {
         })
     }
 
-    /// Matching over the whole recording with detection in what it leaves: spikes, and a sample of cleaned events.
+    /// Matching over the whole recording: spikes, and a sample of cleaned events, with those of new cells in what it leaves where
+    /// they are `sought`.
     pub(super) fn match_round(
         &self,
         matchers: &Matchers<'_>,
         stage: &Stage<'_>,
+        sought: bool,
     ) -> Result<Matched> {
-        let (detector, front_end) = (stage.detector, stage.front_end);
+        let (detector, whitened) = (stage.detector, stage.whitened);
+        let windows = whitened.windows();
         let length = detector.feature_length();
-        let mut events = self.event_sample(front_end.n_channels(), length);
+        let mut events = self.event_sample(whitened.n_channels(), length);
         let mut spikes = Vec::new();
         self.matching_pass(
             stage,
+            &windows,
             detector.bytes_per_block().max(matchers.bytes_per_block),
         )
         .run(
             "matching",
             &self.grid.blocks,
             |chunk| {
-                with_capacity(&self.spike_capacity, chunk, |chunk, spike_capacity| {
+                let capacity = &self.spike_capacity;
+                with_capacity(capacity, &windows, chunk, |chunk, spike_capacity| {
                     let blocks = chunk.blocks.clone();
                     let peak_capacity = self.peak_capacity.load(Ordering::Relaxed);
                     let mut commands = Commands::new();
                     let matcher = matchers.of(&blocks[0])?;
-                    let (x, _) = front_end.whitened(&mut commands, chunk);
+                    let (x, kept) = whitened.record(&mut commands, chunk, &windows);
                     let (matching, x) =
                         matcher.record(&mut commands, x, &blocks, spike_capacity, stage.correction);
-                    let detection =
-                        detector.record(&mut commands, x, blocks.len(), peak_capacity, true);
+                    let detection = sought.then(|| {
+                        detector.record(&mut commands, x, blocks.len(), peak_capacity, true)
+                    });
                     let mut downloads = self.options.executor.play(commands)?;
+                    whitened.keep(&blocks, kept, &mut downloads, self.options.control);
                     let spikes = match matching.spikes(&matcher, &mut downloads, &blocks) {
                         Ok(spikes) => spikes,
                         Err(most) => return Ok(Err(most)),
                     };
-                    let peaks = match detection.peaks(&mut downloads, &blocks) {
-                        Ok(peaks) => peaks,
-                        Err(most) => {
+                    let peaks = match detection.map(|found| found.peaks(&mut downloads, &blocks)) {
+                        None => blocks.iter().map(|_| BlockPeaks::default()).collect(),
+                        Some(Ok(peaks)) => peaks,
+                        Some(Err(most)) => {
                             self.peak_capacity
                                 .fetch_max(most + most / 4, Ordering::Relaxed);
                             return Ok(Err(0));
@@ -262,22 +279,24 @@ impl Run<'_> {
             positions: Vec::new(),
             features: Checksum::default(),
         };
-        self.matching_pass(stage, matchers.bytes_per_block).run(
+        let whitened = stage.whitened;
+        let windows = whitened.windows();
+        let pass = self.matching_pass(stage, &windows, matchers.bytes_per_block);
+        pass.run(
             "last matching",
             &self.grid.blocks,
             |chunk| {
-                with_capacity(&self.spike_capacity, chunk, |chunk, capacity| {
+                let capacity = &self.spike_capacity;
+                with_capacity(capacity, &windows, chunk, |chunk, capacity| {
                     let blocks = chunk.blocks.clone();
                     let mut commands = Commands::new();
                     let matcher = matchers.of(&blocks[0])?;
-                    let (x, _) = stage.front_end.whitened(&mut commands, chunk);
+                    let (x, kept) = whitened.record(&mut commands, chunk, &windows);
                     let (matching, _) =
                         matcher.record(&mut commands, x, &blocks, capacity, stage.correction);
-                    Ok(matching.spikes(
-                        &matcher,
-                        &mut self.options.executor.play(commands)?,
-                        &blocks,
-                    ))
+                    let mut downloads = self.options.executor.play(commands)?;
+                    whitened.keep(&blocks, kept, &mut downloads, self.options.control);
+                    Ok(matching.spikes(&matcher, &mut downloads, &blocks))
                 })
             },
             |_, found: BlockSpikes| {
@@ -310,19 +329,20 @@ impl Run<'_> {
     }
 }
 
-/// Plays with a list capacity that grows until nothing overflows: spikes are never dropped.
+/// Plays with a list capacity that grows until nothing overflows: spikes are never dropped. What a chunk holds goes with its first
+/// play; the others, which are rare, read it again.
 fn with_capacity<T>(
     capacity: &AtomicUsize,
+    windows: &Windows<'_>,
     chunk: &mut Chunk,
     mut play: impl FnMut(&mut Chunk, usize) -> Result<std::result::Result<T, usize>>,
 ) -> Result<T> {
-    let raw = chunk.raw.clone();
     loop {
         match play(chunk, capacity.load(Ordering::Relaxed))? {
             Ok(value) => return Ok(value),
             Err(most) => {
                 capacity.fetch_max(most + most / 2, Ordering::Relaxed);
-                chunk.raw.clone_from(&raw);
+                chunk.raw = windows.read_blocks(&chunk.blocks)?;
             }
         }
     }

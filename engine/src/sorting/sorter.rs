@@ -21,6 +21,7 @@ use super::{
         FrontEnd,
         bad_channels::{self, BadChannel},
         survey,
+        whitened::Whitened,
         whitening::{self, Whitening},
     },
     result::{FeatureFile, SortingResult},
@@ -34,11 +35,14 @@ use crate::{
     parameters::sorting::SortingParameters,
     pipeline::{checked_file::Checksum, checkpoint::Checkpoints},
     recording::Recording,
-    stream::{Block, BlockGrid, Control, Pass},
+    stream::{Block, BlockGrid, Control, Pass, Source},
 };
 
 /// Channels with a norm below this, noise deviations, are left out of a template.
 const CHANNEL_KEEP: f64 = 0.5;
+
+/// Seconds that tell a dead or noisy channel, at most.
+const BAD_CHANNEL_S: f64 = 4.0;
 
 /// Where a sort runs and what watches it.
 #[derive(Clone, Copy)]
@@ -54,6 +58,9 @@ pub struct SortOptions<'a> {
     /// Sets of templates of moved tissue that are held, when not all: the others are made again when they are needed. Results do
     /// not depend on it.
     pub template_sets: Option<usize>,
+    /// Keeps whitened data in a temporary file of the work folder, so that they are made once and not in every pass. It takes
+    /// [`whitened_bytes`](super::whitened_bytes). Results do not depend on it.
+    pub keep_whitened: bool,
 }
 
 /// Longest template, samples.
@@ -184,7 +191,7 @@ pub fn sort(
 /// What the stages after detection share.
 pub(super) struct Stage<'a> {
     pub(super) detector: &'a Detector,
-    pub(super) front_end: &'a FrontEnd,
+    pub(super) whitened: &'a Whitened<'a>,
     /// Correction of motion, where there was any.
     pub(super) correction: Option<&'a Correction>,
     pub(super) geometry: &'a Geometry,
@@ -281,13 +288,18 @@ impl Run<'_> {
             self.parameters,
             self.fs,
         )?;
-        let front_end = self.front_end(&result.channels, &geometry, Some(&learned.matrix))?;
+        let whitened = Whitened::new(
+            self.front_end(&result.channels, &geometry, Some(&learned.matrix))?,
+            self.recording,
+            self.grid.blocks.len(),
+            self.options.keep_whitened.then_some(self.options.work),
+        )?;
         let Detected {
             mut events,
             raster,
             not_finite,
         } = self.checkpoints.stage(control, "detection", || {
-            self.detect(&detector, &front_end, None, &geometry)
+            self.detect(&detector, &whitened, None, &geometry)
         })?;
         result.not_finite = not_finite.count;
         not_finite.report(control);
@@ -317,13 +329,13 @@ impl Run<'_> {
         if correction.is_some() {
             events = self.checkpoints.stage(control, "corrected detection", || {
                 Ok(self
-                    .detect(&detector, &front_end, correction.as_ref(), &geometry)?
+                    .detect(&detector, &whitened, correction.as_ref(), &geometry)?
                     .events)
             })?;
         }
         let stage = Stage {
             detector: &detector,
-            front_end: &front_end,
+            whitened: &whitened,
             correction: correction.as_ref(),
             geometry: &geometry,
             power: &learned.power,
@@ -351,11 +363,13 @@ impl Run<'_> {
                 return Ok(result);
             }
             if round + 1 < rounds {
+                // What the first round leaves has the cells that clustering missed. Later there is little to find but noise and
+                // what templates do not fit.
                 let next = self.matchers(templates, shapes, &detector.feature_table, &stage)?;
                 matched =
                     self.checkpoints
                         .stage(control, &format!("matching {}", round + 1), || {
-                            self.match_round(&next, &stage)
+                            self.match_round(&next, &stage, round == 0)
                         })?;
                 matcher = Some(next);
             } else {
@@ -439,7 +453,7 @@ impl Run<'_> {
         let parameters = self.parameters;
         let (executor, control) = (self.options.executor, self.options.control);
         let all: Vec<usize> = (0..info.n_channels()).collect();
-        let survey_of = |channels: &[usize], reference: bool| {
+        let survey_of = |channels: &[usize], seconds: f64, reference: bool| {
             let geometry = Geometry {
                 contacts: channels.iter().map(|&c| info.contacts[c]).collect(),
             };
@@ -455,8 +469,7 @@ impl Run<'_> {
                 &geometry,
                 None,
             )?;
-            let (blocks, piece) =
-                survey::choose(&self.grid, preprocessing.survey_s, self.fs, channels.len());
+            let (blocks, piece) = survey::choose(&self.grid, seconds, self.fs, channels.len());
             let survey = survey::take(
                 executor,
                 self.recording,
@@ -468,7 +481,11 @@ impl Run<'_> {
             Ok::<_, EngineError>((survey, geometry))
         };
         let bad = if parameters.preprocessing.bad_channels {
-            bad_channels::detect(&survey_of(&all, false)?.0, &parameters.preprocessing)
+            let seconds = parameters.preprocessing.survey_s.min(BAD_CHANNEL_S);
+            bad_channels::detect(
+                &survey_of(&all, seconds, false)?.0,
+                &parameters.preprocessing,
+            )
         } else {
             vec![None; all.len()]
         };
@@ -483,10 +500,9 @@ impl Run<'_> {
                 not_finite: 0,
             });
         }
-        let (survey, geometry) = survey_of(&channels, true)?;
-        let noise_uv = (0..channels.len())
-            .map(|c| bad_channels::deviation(survey.channel(c)))
-            .collect();
+        let seconds = survey::seconds(parameters.preprocessing.survey_s, channels.len());
+        let (survey, geometry) = survey_of(&channels, seconds, true)?;
+        let noise_uv = survey.deviations();
         let mut matrix = whitening::estimate(
             &survey,
             &geometry,
@@ -514,10 +530,14 @@ impl Run<'_> {
         })
     }
 
-    pub(super) fn pass(&self, bytes_per_block: u64) -> Pass<'_, dyn Recording + '_> {
+    pub(super) fn pass<'p, S: Source + ?Sized>(
+        &'p self,
+        source: &'p S,
+        bytes_per_block: u64,
+    ) -> Pass<'p, S> {
         let executor = self.options.executor;
         Pass {
-            source: self.recording,
+            source,
             control: self.options.control,
             lanes: executor.lanes(),
             blocks_together: self
@@ -598,10 +618,11 @@ impl Run<'_> {
         drop(channels);
         labelled.sort_by_key(|event| (event.sample, event.channel, event.label));
         let taps = self.taps();
+        let windows = stage.whitened.windows();
         spikes.sort_by_key(|spike| (spike.sample, spike.unit));
         let mut means = mean_waveforms::average(
             self.options.executor,
-            self.pass(stage.front_end.bytes_per_block()),
+            self.pass(&windows, stage.whitened.bytes_per_block()),
             &self.grid.blocks,
             stage,
             known.map(|matchers| (matchers, spikes.as_slice())),

@@ -73,7 +73,7 @@ impl Run<'_> {
         let blocks = choose(&self.grid.blocks, result, taps);
         let front_end = self.front_end(&result.channels, &result.geometry, None)?;
         let mut moments = vec![Moments::default(); result.units.len()];
-        self.pass(front_end.bytes_per_block()).run(
+        self.pass(self.recording, front_end.bytes_per_block()).run(
             "waveforms",
             &blocks,
             |chunk| {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{EngineError, Result},
-    recording::{ReadError, Recording},
+    recording::Recording,
 };
 
 /// What can be read block by block.
@@ -30,11 +30,20 @@ pub trait Source: Sync {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn read_block(
-        &self,
-        block: &Self::Block,
-        words: &mut [u32],
-    ) -> std::result::Result<(), ReadError>;
+    fn read_block(&self, block: &Self::Block, words: &mut [u32]) -> Result<()>;
+
+    /// Reads some blocks that travel together.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    fn read_blocks(&self, blocks: &[Self::Block]) -> Result<Vec<u32>> {
+        let words = self.block_words();
+        let mut raw = vec![0u32; words * blocks.len()];
+        for (block, window) in blocks.iter().zip(raw.chunks_exact_mut(words)) {
+            self.read_block(block, window)?;
+        }
+        Ok(raw)
+    }
 }
 
 impl Source for dyn Recording + '_ {
@@ -42,8 +51,8 @@ impl Source for dyn Recording + '_ {
     fn block_words(&self) -> usize {
         window_words(self.info())
     }
-    fn read_block(&self, block: &Block, words: &mut [u32]) -> std::result::Result<(), ReadError> {
-        read_window(self, block, words)
+    fn read_block(&self, block: &Block, words: &mut [u32]) -> Result<()> {
+        Ok(read_window(self, block, words)?)
     }
 }
 
@@ -81,7 +90,6 @@ impl<S: Source + ?Sized> Pass<'_, S> {
         work: impl Fn(&mut Chunk<S::Block>) -> Result<Vec<T>> + Sync,
         mut drain: impl FnMut(&S::Block, T) -> Result<()>,
     ) -> Result<()> {
-        let words = self.source.block_words();
         let lanes = self.lanes.max(1);
         let stop = AtomicBool::new(false);
         let (chunk_sender, chunk_receiver) = mpsc::sync_channel::<Result<Chunk<S::Block>>>(lanes);
@@ -102,19 +110,11 @@ impl<S: Source + ?Sized> Pass<'_, S> {
                     {
                         std::thread::sleep(Duration::from_millis(1));
                     }
-                    let mut raw = vec![0u32; words * group.len()];
-                    let read = group
-                        .iter()
-                        .zip(raw.chunks_exact_mut(words))
-                        .try_for_each(|(block, window)| self.source.read_block(block, window));
-                    let chunk = match read {
-                        Ok(()) => Ok(Chunk {
-                            blocks: group.to_vec(),
-                            raw,
-                            position,
-                        }),
-                        Err(error) => Err(EngineError::from(error)),
-                    };
+                    let chunk = self.source.read_blocks(group).map(|raw| Chunk {
+                        blocks: group.to_vec(),
+                        raw,
+                        position,
+                    });
                     if chunk_sender.send(chunk).is_err() {
                         return;
                     }

@@ -14,7 +14,6 @@ use crate::{
     estimates,
     exit::Outcome,
     messages::size_text,
-    sorting_output::estimate_disk,
 };
 
 /// Prints what is known of a recording, given as `paths` and `input`, and how it would be sorted.
@@ -138,7 +137,7 @@ pub fn tell(
         text.push_str(&format!(
             "needs      to be sorted about {} of memory with {threads} threads, and {} of disk while it runs\n",
             size_text(estimates::sort_memory(&info, &SortingParameters::default(), threads)),
-            size_text(estimate_disk(d.n_channels, d.duration_s())),
+            size_text(estimates::sort_disk(&info, true)),
         ));
     }
     let mut options = input.given();

@@ -1,12 +1,12 @@
 //! From raw samples to whitened data.
 //!
 //! In the order in which data meet them: microvolts, sampling skew undone, high-pass, common median reference,
-//! whitening. [`FrontEnd`] writes these as the first commands
-//! of every pass: recomputing them costs less than storing and reading the result.
+//! whitening. [`FrontEnd`] writes these as the first commands of a pass; [`whitened`] keeps what came out for later ones.
 
 pub mod bad_channels;
 pub mod filter;
 pub mod survey;
+pub mod whitened;
 pub mod whitening;
 
 use somata_shaders::layout::{
@@ -179,14 +179,14 @@ impl FrontEnd {
         (x, not_finite)
     }
 
-    /// Appends everything up to the whitened data `[block, channel, time]`.
+    /// Appends everything up to the whitened data `[block, channel, time]`; and a buffer of their size that has done its work.
     ///
     /// # Panics
     /// When the front end was made without whitening.
     pub fn whitened(&self, commands: &mut Commands, chunk: &mut Chunk) -> (BufferId, BufferId) {
         let (n_neighbours, neighbour, weight) =
             self.whitening.as_ref().expect("made with whitening");
-        let (x, not_finite) = self.microvolts(commands, chunk);
+        let (x, _) = self.microvolts(commands, chunk);
         let n_blocks = chunk.blocks.len() as u32;
         let n_samples = WINDOW_SAMPLES as u32;
         let n_channels = self.decode.n_channels;
@@ -202,7 +202,7 @@ impl FrontEnd {
             },
             &[x, neighbour, weight, matrix_of_block, out],
         );
-        (out, not_finite)
+        (out, x)
     }
 }
 
