@@ -4,9 +4,12 @@ be linear.
 A recording of a minute is named many times (`somata sort A A A ...` joins them), and a movie of some files lies in a folder of
 symbolic links to them.
 
-usage: python soak.py SOMATA WORK sort HOURS | image FRAMES
+usage: python soak.py SOMATA WORK sort HOURS | image FRAMES [--size 64] [--movie FILE] [--memory 1GB]
+
+`--size` is that of a movie's frames, in pixels, `--movie` another movie (a TIFF file) that is named many times, `--memory` what the
+program is told.
 """
-import json, os, pathlib, subprocess, sys, threading, time
+import argparse, json, os, pathlib, subprocess, threading, time
 
 PIECES = 10  # parts of a pass for which time and memory are told
 
@@ -72,28 +75,59 @@ def linked(files, times, folder):
     return folder
 
 
+def frames_of(somata, movie):
+    """How many frames a movie has, as the program reads it."""
+    told = subprocess.run([somata, "info", str(movie), "--json"], check=True, capture_output=True, text=True)
+    return json.loads(told.stdout)["n_frames"]
+
+
+def asked():
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("somata")
+    parser.add_argument("work", type=pathlib.Path)
+    parser.add_argument("kind", choices=["sort", "image"])
+    parser.add_argument("amount", type=float, help="hours of a recording, frames of a movie")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--movie", type=pathlib.Path)
+    parser.add_argument("--memory")
+    return parser.parse_args()
+
+
 def main():
-    somata, work, kind, amount = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
-    work.mkdir(parents=True, exist_ok=True)
-    made = work / f"{kind}_piece"
-    if kind == "sort":
-        if not made.exists():
-            subprocess.run([somata, "simulate", "recording", "--kind", "tetrode", "--seconds", "60", str(made)], check=True)
-        times = round(amount * 60)
-        command = [somata, "sort", *[str(made)] * times, "--device", "cpu", "--threads", "2"]
+    ask = asked()
+    ask.work.mkdir(parents=True, exist_ok=True)
+    if ask.kind == "sort":
+        piece = ask.work / "sort_piece"
+        if not piece.exists():
+            subprocess.run([ask.somata, "simulate", "recording", "--kind", "tetrode", "--seconds", "60", str(piece)], check=True)
+        times = round(ask.amount * 60)
+        command = [ask.somata, "sort", *[str(piece)] * times]
     else:
-        if not made.exists():
-            subprocess.run([somata, "simulate", "movie", "--kind", "small", "--size", "64", "--frames", "2000", "--cells", "8", str(made)], check=True)
-        times = round(amount / 2000)
-        folder = work / f"frames_{times}"
+        piece = ask.movie
+        if piece is None:
+            made = ask.work / f"image_piece_{ask.size}"
+            if not made.exists():
+                subprocess.run(
+                    [ask.somata, "simulate", "movie", "--kind", "small", "--size", str(ask.size), "--frames", "2000", "--cells", "8", str(made)],
+                    check=True,
+                )
+            piece = made / "movie.tif"
+        times = round(ask.amount / frames_of(ask.somata, piece))
+        folder = ask.work / f"frames_{piece.parent.name}_{times}"
         if not folder.exists():
-            linked([made / "movie.tif"], times, folder)
-        command = [somata, "image", str(folder), "--frame-rate", "30", "--device", "cpu", "--threads", "2"]
-    out = work / f"{kind}_{times}_out"
+            linked([piece], times, folder)
+        command = [ask.somata, "image", str(folder), "--frame-rate", "30"]
+    command += ["--device", "cpu", "--threads", "2"]
+    if ask.memory:
+        command += ["--memory", ask.memory]
+    plan = json.loads(subprocess.run([*command, "--out", str(ask.work / "none"), "--dry-run", "--json"], check=True, capture_output=True, text=True).stdout)
+    out = ask.work / f"{ask.kind}_{piece.parent.name}_{times}_out"
     begun = time.monotonic()
     passes = watched(command, out)
     manifest = json.loads((out / "manifest.json").read_text())
-    print(f"{kind}: {times} times the piece, {time.monotonic() - begun:.0f} s, peak {manifest['peak_memory_bytes'] / 1e6:.0f} MB\n")
+    peak = manifest["peak_memory_bytes"] / 1e6
+    print(f"{ask.kind}: {times} times the piece, {time.monotonic() - begun:.0f} s, peak {peak:.0f} MB, {plan['memory_bytes'] / 1e6:.0f} MB estimated\n")
     print("| pass | " + " | ".join(f"{10 * k + 10} %" for k in range(PIECES)) + " |")
     print("|---|" + "---|" * PIECES)
     for stage, rows in passes.items():

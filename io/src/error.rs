@@ -27,13 +27,13 @@ pub enum IoErrorKind {
 #[non_exhaustive]
 pub enum IoError {
     /// There is nothing at this path.
-    #[error("`{}` does not exist", path.display())]
+    #[error("`{}` does not exist", shown(path))]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The operating system refused to open or read an input.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {source}", shown(path))]
     Read {
         /// The input.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum IoError {
         source: io::Error,
     },
     /// The operating system refused to create, write or rename an output.
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`: {source}", shown(path))]
     Write {
         /// The output.
         path: PathBuf,
@@ -49,13 +49,16 @@ pub enum IoError {
         source: io::Error,
     },
     /// An input is no longer what it was when it was opened.
-    #[error("`{}` was changed while it was read", path.display())]
+    #[error("`{}` was changed while it was read", shown(path))]
     Changed {
         /// The input.
         path: PathBuf,
     },
     /// The file ends before the samples or header that it promises.
-    #[error("`{}` is truncated: it should have {expected_bytes} bytes and has {found_bytes}", path.display())]
+    #[error(
+        "`{}` is truncated: it should have {expected_bytes} bytes and has {found_bytes}",
+        shown(path)
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -67,7 +70,7 @@ pub enum IoError {
     /// The samples do not fill whole frames.
     #[error(
         "`{}` has {data_bytes} bytes of samples, which is not a multiple of {frame_bytes} ({n_channels} channels × {sample_bytes} bytes)",
-        path.display()
+        shown(path)
     )]
     NotWholeFrames {
         /// The file.
@@ -82,7 +85,11 @@ pub enum IoError {
         sample_bytes: usize,
     },
     /// The sample type is not one that is read.
-    #[error("`{}` has samples of type `{}`, which is not supported", path.display(), plain(dtype))]
+    #[error(
+        "`{}` has samples of type `{}`, which is not supported",
+        shown(path),
+        plain(dtype)
+    )]
     UnknownDtype {
         /// The file that names the type.
         path: PathBuf,
@@ -90,7 +97,7 @@ pub enum IoError {
         dtype: String,
     },
     /// The data are packed by a codec that is not read.
-    #[error("`{}` is packed by `{}`, which is not read", path.display(), plain(codec))]
+    #[error("`{}` is packed by `{}`, which is not read", shown(path), plain(codec))]
     UnknownCodec {
         /// The file that names the codec.
         path: PathBuf,
@@ -98,7 +105,7 @@ pub enum IoError {
         codec: String,
     },
     /// A key that is needed is absent.
-    #[error("`{}` has no `{}`", path.display(), plain(key))]
+    #[error("`{}` has no `{}`", shown(path), plain(key))]
     MissingKey {
         /// The header or JSON file.
         path: PathBuf,
@@ -106,7 +113,13 @@ pub enum IoError {
         key: String,
     },
     /// A key is there but its value makes no sense.
-    #[error("`{}`: `{}` is `{}`, expected {}", path.display(), plain(key), plain(value), plain(expected))]
+    #[error(
+        "`{}`: `{}` is `{}`, expected {}",
+        shown(path),
+        plain(key),
+        plain(value),
+        plain(expected)
+    )]
     BadValue {
         /// The header or JSON file.
         path: PathBuf,
@@ -118,7 +131,7 @@ pub enum IoError {
         expected: String,
     },
     /// A header or table cannot be parsed.
-    #[error("`{}`, {}: {}", path.display(), plain(place), plain(what))]
+    #[error("`{}`, {}: {}", shown(path), plain(place), plain(what))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -128,7 +141,7 @@ pub enum IoError {
         what: String,
     },
     /// Something that a format allows and somata does not read.
-    #[error("`{}`: {what}", path.display())]
+    #[error("`{}`: {what}", shown(path))]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -138,7 +151,11 @@ pub enum IoError {
         hint: String,
     },
     /// The probe does not fit the recording's channels.
-    #[error("the probe in `{}` does not fit the recording: {}", path.display(), plain(what))]
+    #[error(
+        "the probe in `{}` does not fit the recording: {}",
+        shown(path),
+        plain(what)
+    )]
     ProbeMismatch {
         /// The file that holds the probe.
         path: PathBuf,
@@ -146,7 +163,7 @@ pub enum IoError {
         what: String,
     },
     /// The probe itself makes no sense.
-    #[error("the probe in `{}` is not usable: {}", path.display(), plain(what))]
+    #[error("the probe in `{}` is not usable: {}", shown(path), plain(what))]
     ProbeGeometry {
         /// The file that holds the probe.
         path: PathBuf,
@@ -154,7 +171,11 @@ pub enum IoError {
         what: String,
     },
     /// No reader knows this path.
-    #[error("`{}` is not a recording that somata knows: {}", path.display(), plain(seen))]
+    #[error(
+        "`{}` is not a recording that somata knows: {}",
+        shown(path),
+        plain(seen)
+    )]
     Unrecognised {
         /// The path.
         path: PathBuf,
@@ -162,7 +183,7 @@ pub enum IoError {
         seen: String,
     },
     /// Several recordings are possible at this path.
-    #[error("`{}` holds more than one recording: {}", path.display(), candidates.join(", "))]
+    #[error("`{}` holds more than one recording: {}", shown(path), candidates.join(", "))]
     Ambiguous {
         /// The folder.
         path: PathBuf,
@@ -170,7 +191,7 @@ pub enum IoError {
         candidates: Vec<String>,
     },
     /// Several streams are possible.
-    #[error("`{}` holds more than one stream: {}", path.display(), quoted(streams))]
+    #[error("`{}` holds more than one stream: {}", shown(path), quoted(streams))]
     SeveralStreams {
         /// The recording.
         path: PathBuf,
@@ -178,7 +199,11 @@ pub enum IoError {
         streams: Vec<String>,
     },
     /// The stream that was asked for is not there.
-    #[error("`{}` has no stream `{stream}`, it has {}", path.display(), quoted(streams))]
+    #[error(
+        "`{}` has no stream `{stream}`, it has {}",
+        shown(path),
+        quoted(streams)
+    )]
     NoSuchStream {
         /// The recording.
         path: PathBuf,
@@ -188,7 +213,7 @@ pub enum IoError {
         streams: Vec<String>,
     },
     /// Recordings cannot be read as one.
-    #[error("`{}` cannot follow the first recording: {what}", path.display())]
+    #[error("`{}` cannot follow the first recording: {what}", shown(path))]
     DoesNotJoin {
         /// The one that does not fit.
         path: PathBuf,
@@ -204,7 +229,10 @@ pub enum IoError {
         hint: String,
     },
     /// A stream was asked for where there are none to choose from.
-    #[error("`--stream {stream}` was given, but `{}` has one stream only", path.display())]
+    #[error(
+        "`--stream {stream}` was given, but `{}` has one stream only",
+        shown(path)
+    )]
     NoStreams {
         /// The recording.
         path: PathBuf,
@@ -212,7 +240,7 @@ pub enum IoError {
         stream: String,
     },
     /// A fact that the file cannot tell was not given.
-    #[error("`{}` is a bare binary file: {} must be given", path.display(), missing.join(", "))]
+    #[error("`{}` is a bare binary file: {} must be given", shown(path), missing.join(", "))]
     NeedOptions {
         /// The file.
         path: PathBuf,
@@ -230,7 +258,7 @@ pub enum IoError {
         n_samples: u64,
     },
     /// No reader knows this movie.
-    #[error("`{}` is not a movie that somata knows: {}", path.display(), plain(seen))]
+    #[error("`{}` is not a movie that somata knows: {}", shown(path), plain(seen))]
     NotAMovie {
         /// The path.
         path: PathBuf,
@@ -238,7 +266,7 @@ pub enum IoError {
         seen: String,
     },
     /// No reader knows this still image.
-    #[error("`{}` is not an image that somata knows: {}", path.display(), plain(seen))]
+    #[error("`{}` is not an image that somata knows: {}", shown(path), plain(seen))]
     NotAnImage {
         /// The path.
         path: PathBuf,
@@ -246,7 +274,7 @@ pub enum IoError {
         seen: String,
     },
     /// A movie or image that makes no sense as a whole.
-    #[error("`{}`: {}", path.display(), plain(what))]
+    #[error("`{}`: {}", shown(path), plain(what))]
     BadImage {
         /// The file.
         path: PathBuf,
@@ -256,7 +284,7 @@ pub enum IoError {
         hint: String,
     },
     /// A page of a movie or image that cannot be used.
-    #[error("`{}`, page {page}: {}", path.display(), plain(what))]
+    #[error("`{}`, page {page}: {}", shown(path), plain(what))]
     BadPage {
         /// The file.
         path: PathBuf,
@@ -300,7 +328,7 @@ pub enum IoError {
         frame_bytes: usize,
     },
     /// Arrays given to a writer do not fit each other.
-    #[error("cannot write `{}`: {what}", path.display())]
+    #[error("cannot write `{}`: {what}", shown(path))]
     BadTables {
         /// The output.
         path: PathBuf,
@@ -308,7 +336,7 @@ pub enum IoError {
         what: String,
     },
     /// An output is larger than its format can hold.
-    #[error("cannot write `{}`: {what}", path.display())]
+    #[error("cannot write `{}`: {what}", shown(path))]
     DoesNotFit {
         /// The output.
         path: PathBuf,
@@ -318,7 +346,11 @@ pub enum IoError {
         hint: String,
     },
     /// A file of network weights is damaged, or is not for this network.
-    #[error("`{}` does not hold the weights that are needed: {}", path.display(), plain(what))]
+    #[error(
+        "`{}` does not hold the weights that are needed: {}",
+        shown(path),
+        plain(what)
+    )]
     BadWeights {
         /// The file, or the name of the embedded weights.
         path: PathBuf,
@@ -326,13 +358,13 @@ pub enum IoError {
         what: String,
     },
     /// The output is there already and replacing it was not asked for.
-    #[error("`{}` exists already", path.display())]
+    #[error("`{}` exists already", shown(path))]
     Exists {
         /// The output.
         path: PathBuf,
     },
     /// Another process works in the folder.
-    #[error("`{}` is in use by {holder}", path.display())]
+    #[error("`{}` is in use by {holder}", shown(path))]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -504,14 +536,33 @@ fn plain(text: &str) -> Cow<'_, str> {
         letters.truncate(LONGEST_TEXT - 1);
         letters.push('…');
     }
-    let shown = |letter: char| {
-        if letter.is_control() {
-            '\u{fffd}'
-        } else {
-            letter
-        }
-    };
-    Cow::Owned(letters.into_iter().map(shown).collect())
+    Cow::Owned(letters.into_iter().map(visible).collect())
+}
+
+/// Letters of a path in a message at most.
+const LONGEST_PATH: usize = 600;
+
+/// A path as a message shows it: without control characters, and without its middle when it is long. Its last parts may come from an
+/// input, which can name files without end.
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let n_letters = text.chars().count();
+    if n_letters <= LONGEST_PATH {
+        return text.chars().map(visible).collect();
+    }
+    let half = LONGEST_PATH / 2;
+    let begin = text.chars().take(half);
+    let end = text.chars().skip(n_letters - (half - 1));
+    begin.chain(['…']).chain(end).map(visible).collect()
+}
+
+/// A letter, or what stands for a control character.
+fn visible(letter: char) -> char {
+    if letter.is_control() {
+        '\u{fffd}'
+    } else {
+        letter
+    }
 }
 
 /// The last part of a path, for messages.
@@ -571,6 +622,22 @@ mod tests {
         assert!(text.chars().count() < 450, "{text}");
         assert_eq!(plain("a µ"), "a µ");
         assert_eq!(plain(&"é".repeat(LONGEST_TEXT)), "é".repeat(LONGEST_TEXT));
+    }
+
+    #[test]
+    fn a_path_without_end_loses_its_middle_in_a_message() {
+        let short = Path::new("/data/day 1/µ.bin");
+        assert_eq!(shown(short), short.to_str().unwrap());
+        let whole = "é".repeat(LONGEST_PATH);
+        assert_eq!(shown(Path::new(&whole)), whole);
+        let long = Path::new("/data").join("a\n/".repeat(10_000)).join("b.bin");
+        let text = IoError::read(&long, io::Error::other("no")).to_string();
+        assert!(
+            text.contains("`/data/a") && text.contains("/b.bin`"),
+            "{text}"
+        );
+        assert!(text.chars().count() < LONGEST_PATH + 30, "{text}");
+        assert!(!text.contains(char::is_control), "{text}");
     }
 
     #[test]

@@ -20,6 +20,8 @@ const USUAL_INPUTS: u64 = 40_000;
 const LONGEST: Duration = Duration::from_secs(2);
 /// Time after which an input is taken to never end.
 const HANGING: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const TICK: Duration = Duration::from_secs(1);
 /// Letters of a message at most, beyond the paths in it.
 const LONGEST_MESSAGE: usize = 1000;
 
@@ -280,27 +282,28 @@ fn keep(name: &str, number: u64, folder: &Path) -> PathBuf {
 /// Begins or ends the time of this thread's input. An input that never ends would leave nothing behind: it is named, and the
 /// process ends.
 fn watch_clock(input: Option<(&'static str, u64)>) {
-    type Running = HashMap<ThreadId, (Instant, &'static str, u64)>;
+    type Running = HashMap<ThreadId, (Duration, &'static str, u64)>;
     static RUNNING: LazyLock<Mutex<Running>> = LazyLock::new(Mutex::default);
     static WATCHER: Once = Once::new();
     let this = std::thread::current().id();
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     match input {
-        Some((name, number)) => running.insert(this, (Instant::now(), name, number)),
+        Some((name, number)) => running.insert(this, (Duration::ZERO, name, number)),
         None => running.remove(&this),
     };
     drop(running);
     WATCHER.call_once(|| {
         std::thread::spawn(|| {
             loop {
-                std::thread::sleep(Duration::from_secs(1));
-                let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((_, name, number)) = running
-                    .values()
-                    .find(|(since, ..)| since.elapsed() > HANGING)
-                {
-                    eprintln!("{name}: input {number} does not end");
-                    std::process::abort();
+                // Seconds that the watch was awake for: a process that was halted (SIGSTOP), or a machine that slept, hangs in nothing.
+                std::thread::sleep(TICK);
+                let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+                for (took, name, number) in running.values_mut() {
+                    *took += TICK;
+                    if *took > HANGING {
+                        eprintln!("{name}: input {number} does not end");
+                        std::process::abort();
+                    }
                 }
             }
         });
