@@ -24,8 +24,8 @@ const SCALE: f32 = 512.0;
 const LIMIT: f32 = 1000.0;
 /// Blocks that share one set of sums even on the processor: clearing and adding the sums costs as much as a block.
 const BLOCKS_TOGETHER: u64 = 4;
-/// Bytes that every device can bind.
-const SMALLEST_BINDING: u64 = 128 << 20;
+/// Bytes of their largest buffer at most.
+const BYTES_TOGETHER: u64 = 64 << 20;
 
 /// An event with the label that clustering gave it.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub struct LabelledEvent {
 
 /// Blocks that are summed together at least, of so many bytes each.
 pub(super) fn blocks_together(bytes_per_block: u64) -> u64 {
-    (SMALLEST_BINDING / bytes_per_block.max(1)).clamp(1, BLOCKS_TOGETHER)
+    (BYTES_TOGETHER / bytes_per_block.max(1)).clamp(1, BLOCKS_TOGETHER)
 }
 
 /// Mean waveform of every label on the nearest `max_channels` channels, of the data less all `known` spikes, each

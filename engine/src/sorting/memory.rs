@@ -289,11 +289,8 @@ impl<'a> Need<'a> {
             .n_channels
             .min(f64::from(self.parameters.templates.max_channels));
         let waveform = near * self.n_taps;
-        let spikes_of_block =
-            EVENTS_HZ * self.n_channels * WINDOW_SAMPLES as f64 / self.info.sampling_frequency_hz;
         self.queue(1.0, self.raw)
             + self.lanes * (2.0 + self.skew) * self.window
-            + 2.5 * self.lanes * spikes_of_block * 4.0 * waveform
             + self.n_units
                 * (super::waveform_deviations::BYTES_PER_VALUE as f64 * waveform
                     + 3.0 * 4.0 * self.n_channels * self.n_taps)

@@ -7,6 +7,8 @@
 //!
 //! Not a whole pass: blocks are chosen so that each unit has [`ENOUGH_SPIKES`] in them, or all it has.
 
+use std::sync::Mutex;
+
 use super::{geometry::Geometry, result::SortingResult, sorter::Run, templates::Taps};
 use crate::{
     device::Commands,
@@ -23,22 +25,32 @@ const ENOUGH_SPIKES: usize = 100;
 /// Bytes that the sums of a value take.
 pub(super) const BYTES_PER_VALUE: usize = 16;
 
+/// Steps of a microvolt. Sums of whole numbers do not depend on the order in which threads add to them.
+const SCALE: f32 = 64.0;
+/// Largest value, µV: the squares of a hundred thousand such waveforms still fit, and few are as large.
+const LARGEST_UV: f32 = 1e5;
+
 /// Sums of the waveforms of a unit and of their squares, `[near channel, tap]`.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Moments {
     n: usize,
-    /// Sum and sum of squares of each value. Values are below 10⁵ µV, so that 64 bits lose nothing that matters.
-    sums: Vec<[f64; 2]>,
+    /// Sum and sum of squares of each value in steps.
+    sums: Vec<[i64; 2]>,
 }
 
 impl Moments {
-    fn add(&mut self, waveform: &[f32]) {
-        self.sums.resize(waveform.len(), [0.0; 2]);
+    /// Adds a waveform out of rows `[tap, channel]`, on the channels `near`.
+    fn add(&mut self, rows: &[f32], near: &[usize], n_channels: usize, taps: Taps) {
+        self.sums.resize(near.len() * taps.n, [0; 2]);
         self.n += 1;
-        for (sums, &value) in self.sums.iter_mut().zip(waveform) {
-            let value = f64::from(value);
-            sums[0] += value;
-            sums[1] += value * value;
+        for (t, row) in rows.chunks_exact(n_channels).enumerate() {
+            for (j, &c) in near.iter().enumerate() {
+                let value = row[c].clamp(-LARGEST_UV, LARGEST_UV) * SCALE;
+                let value = value.round_ties_even() as i64;
+                let sums = &mut self.sums[j * taps.n + t];
+                sums[0] += value;
+                sums[1] += value * value;
+            }
         }
     }
 
@@ -46,12 +58,12 @@ impl Moments {
     fn deviations(&self) -> impl Iterator<Item = f32> + '_ {
         let n = self.n as f64;
         self.sums.iter().map(move |&[sum, squares]| {
-            let mean = sum / n;
-            let variance = (squares / n - mean * mean).max(0.0);
+            let mean = sum as f64 / n;
+            let variance = (squares as f64 / n - mean * mean).max(0.0);
             if n < 2.0 {
                 f32::NAN
             } else {
-                variance.sqrt() as f32
+                (variance.sqrt() / f64::from(SCALE)) as f32
             }
         })
     }
@@ -72,7 +84,7 @@ impl Run<'_> {
         );
         let blocks = choose(&self.grid.blocks, result, taps);
         let front_end = self.front_end(&result.channels, &result.geometry, None)?;
-        let mut moments = vec![Moments::default(); result.units.len()];
+        let moments: Vec<Mutex<Moments>> = near.iter().map(|_| Mutex::default()).collect();
         self.pass(self.recording, front_end.bytes_per_block()).run(
             "waveforms",
             &blocks,
@@ -82,29 +94,24 @@ impl Run<'_> {
                 let (x, _) = front_end.microvolts(&mut commands, chunk);
                 let x = commands.download(x);
                 let x: Vec<f32> = self.options.executor.play(commands)?.take(x);
-                Ok(of_chunk
+                for (block, window) in of_chunk
                     .iter()
                     .zip(x.chunks_exact(WINDOW_SAMPLES * n_channels))
-                    .map(|(block, window)| {
-                        spikes_of(block, result, taps)
-                            .map(|(sample, unit)| {
-                                let start = (sample - block.window_start()) as usize - taps.before;
-                                let rows = &window[start * n_channels..][..taps.n * n_channels];
-                                (unit, cut(rows, &near[unit], n_channels, taps))
-                            })
-                            .collect::<Vec<_>>()
-                    })
-                    .collect())
+                {
+                    for (sample, unit) in spikes_of(block, result, taps) {
+                        let start = (sample - block.window_start()) as usize - taps.before;
+                        let rows = &window[start * n_channels..][..taps.n * n_channels];
+                        let mut moments = moments[unit].lock().expect("not poisoned");
+                        moments.add(rows, &near[unit], n_channels, taps);
+                    }
+                }
+                Ok(vec![(); of_chunk.len()])
             },
-            |_, waveforms| {
-                waveforms
-                    .iter()
-                    .for_each(|(unit, waveform)| moments[*unit].add(waveform));
-                Ok(())
-            },
+            |_, ()| Ok(()),
         )?;
         for ((unit, moments), near) in result.units.iter_mut().zip(&moments).zip(&near) {
             unit.template_sd_uv = vec![f32::NAN; n_channels * taps.n];
+            let moments = moments.lock().expect("not poisoned");
             let mut deviations = moments.deviations();
             for &c in near {
                 let row = &mut unit.template_sd_uv[c * taps.n..(c + 1) * taps.n];
@@ -121,17 +128,6 @@ impl Run<'_> {
 fn near_channels(geometry: &Geometry, main_channels: &[usize], most: usize) -> Vec<Vec<usize>> {
     let nearest = geometry.nearest(most);
     main_channels.iter().map(|&c| nearest[c].clone()).collect()
-}
-
-/// A waveform as `[near channel, tap]` out of rows `[tap, channel]`.
-fn cut(rows: &[f32], near: &[usize], n_channels: usize, taps: Taps) -> Vec<f32> {
-    let mut waveform = vec![0.0; near.len() * taps.n];
-    for (t, row) in rows.chunks_exact(n_channels).enumerate() {
-        for (j, &c) in near.iter().enumerate() {
-            waveform[j * taps.n + t] = row[c];
-        }
-    }
-    waveform
 }
 
 /// Sample and unit of the spikes whose trough a block owns and whose waveform lies in its segment.
@@ -221,9 +217,10 @@ mod tests {
 
     #[test]
     fn deviations_are_those_of_the_waveforms_about_their_own_mean() {
+        let taps = Taps { n: 2, before: 1 };
         let mut moments = Moments::default();
         for waveform in [[1.0f32, -70.0], [3.0, -90.0], [5.0, -80.0]] {
-            moments.add(&waveform);
+            moments.add(&waveform, &[0], 1, taps);
         }
         let found: Vec<f32> = moments.deviations().collect();
         let expected = [(8.0f32 / 3.0).sqrt(), (200.0f32 / 3.0).sqrt()];
@@ -236,7 +233,7 @@ mod tests {
             "{found:?}"
         );
         let mut one = Moments::default();
-        one.add(&[1.0]);
+        one.add(&[1.0, 2.0], &[0], 1, taps);
         assert!(one.deviations().all(f32::is_nan));
     }
 
@@ -253,9 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn a_waveform_is_cut_on_the_channels_near_the_unit() {
+    fn a_waveform_is_summed_on_the_channels_near_the_unit() {
         let rows = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let taps = Taps { n: 2, before: 1 };
-        assert_eq!(cut(&rows, &[2, 0], 3, taps), [3.0, 6.0, 1.0, 4.0]);
+        let mut moments = Moments::default();
+        moments.add(&rows, &[2, 0], 3, taps);
+        let sums: Vec<i64> = moments.sums.iter().map(|sums| sums[0] / 64).collect();
+        assert_eq!(sums, [3, 6, 1, 4]);
     }
 }
