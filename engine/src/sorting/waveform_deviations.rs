@@ -26,7 +26,9 @@ const ENOUGH_SPIKES: usize = 100;
 pub(super) const BYTES_PER_VALUE: usize = 16;
 
 /// Steps of a microvolt. Sums of whole numbers do not depend on the order in which threads add to them.
-const SCALE: f32 = 64.0;
+const SCALE: f32 = 32.0;
+/// A float of this size has steps of 1: what is added to it is rounded, and the lowest bits are that integer.
+const ROUND: f32 = 12_582_912.0;
 /// Largest value, µV: the squares of a hundred thousand such waveforms still fit, and few are as large.
 const LARGEST_UV: f32 = 1e5;
 
@@ -45,8 +47,8 @@ impl Moments {
         self.n += 1;
         for (t, row) in rows.chunks_exact(n_channels).enumerate() {
             for (j, &c) in near.iter().enumerate() {
-                let value = row[c].clamp(-LARGEST_UV, LARGEST_UV) * SCALE;
-                let value = value.round_ties_even() as i64;
+                let value = row[c].clamp(-LARGEST_UV, LARGEST_UV) * SCALE + ROUND;
+                let value = i64::from(value.to_bits() as i32 - ROUND.to_bits() as i32);
                 let sums = &mut self.sums[j * taps.n + t];
                 sums[0] += value;
                 sums[1] += value * value;
@@ -255,7 +257,11 @@ mod tests {
         let taps = Taps { n: 2, before: 1 };
         let mut moments = Moments::default();
         moments.add(&rows, &[2, 0], 3, taps);
-        let sums: Vec<i64> = moments.sums.iter().map(|sums| sums[0] / 64).collect();
+        let sums: Vec<i64> = moments
+            .sums
+            .iter()
+            .map(|sums| sums[0] / SCALE as i64)
+            .collect();
         assert_eq!(sums, [3, 6, 1, 4]);
     }
 }
