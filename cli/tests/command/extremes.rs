@@ -111,7 +111,10 @@ fn ten_million_spikes() {
     assert!(pairs.iter().all(whole), "{:?}", pairs[0]);
     let out = folder.path().join("out.npz");
     let mut convert = somata();
-    convert.arg("convert").arg(&phy).args(["--to", "npz", "--json", "--out"]);
+    convert
+        .arg("convert")
+        .arg(&phy)
+        .args(["--to", "npz", "--json", "--out"]);
     let told = run(convert.arg(&out)).succeeds();
     assert_eq!(parsed(&told.stdout)["n_spikes"], SPIKES);
     assert!(out.metadata().unwrap().len() > 12 * SPIKES as u64);
