@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use serde_json::json;
-use somata_io::npy::read_npy_as_f64;
+use serde_json::{Value, json};
+use somata_io::npy::{read_npy_as_f64, write_npy};
 
 use crate::{
     bad_movies::finite,
     data::{bytes_of, samples, simulate, tetrode, write_samples},
     movies::{Page, SIDE, image, small_pages, small_pixels, tiff, write},
-    run::{manifest, run, sort},
+    run::{json as parsed, manifest, run, somata, sort},
 };
 
 /// Asserts that all arrays of a sort are finite, and gives its units and spikes.
@@ -87,6 +87,37 @@ fn one_unit() {
     run(&mut sort(&recording, &out)).succeeds();
     let (units, _) = finite_sort(&out);
     assert!((1..=2).contains(&units), "{units} units of one");
+}
+
+#[test]
+fn ten_million_spikes() {
+    const SPIKES: usize = 10_000_000;
+    const UNITS: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let phy = folder.path().join("phy");
+    std::fs::create_dir(&phy).unwrap();
+    // A spike every 40 samples, past what 16 and 24 bits count, the units in turn: each fires every 4,000 samples.
+    let times: Vec<u64> = (0..SPIKES as u64).map(|spike| 40 * spike).collect();
+    let units: Vec<i32> = (0..SPIKES).map(|spike| (spike % UNITS) as i32).collect();
+    write_npy(&phy.join("spike_times.npy"), &[SPIKES], &times).unwrap();
+    write_npy(&phy.join("spike_clusters.npy"), &[SPIKES], &units).unwrap();
+    write(&phy, "params.py", b"sample_rate = 30000.0\n");
+    let told = run(somata().arg("compare").args([&phy, &phy]).arg("--json")).succeeds();
+    let compared = parsed(&told.stdout);
+    assert_eq!(compared["spike_agreement"], 1.0);
+    let pairs = compared["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), UNITS);
+    let whole = |pair: &Value| pair["n_matches"] == SPIKES / UNITS;
+    assert!(pairs.iter().all(whole), "{:?}", pairs[0]);
+    let out = folder.path().join("out.npz");
+    let mut convert = somata();
+    convert
+        .arg("convert")
+        .arg(&phy)
+        .args(["--to", "npz", "--json", "--out"]);
+    let told = run(convert.arg(&out)).succeeds();
+    assert_eq!(parsed(&told.stdout)["n_spikes"], SPIKES);
+    assert!(out.metadata().unwrap().len() > 12 * SPIKES as u64);
 }
 
 #[test]

@@ -438,6 +438,7 @@ impl Run<'_> {
             executor,
             control,
         )?;
+        executor.rest();
         let scale = if parameters.segmentation.diameter_px > 0.0 {
             parameters.segmentation.diameter_px / self.options.network.diameter_px
         } else {
@@ -452,6 +453,8 @@ impl Run<'_> {
             executor,
             control,
         )?;
+        // The network's buffers fit nothing that follows, and would stay beside it.
+        executor.rest();
         let probabilities = proposals::probabilities(&prediction);
         let mut rois = proposals::from_labels(&labels, &probabilities, &parameters.segmentation);
         let mut areas: Vec<f32> = rois.iter().map(|roi| roi.body.len() as f32).collect();
@@ -473,6 +476,7 @@ impl Run<'_> {
                 control,
             )?;
             rois.extend(found);
+            executor.rest();
         }
         let seen = still_cells::Seen {
             plane: &plane,
@@ -490,6 +494,7 @@ impl Run<'_> {
             executor,
             control,
         )?;
+        executor.rest();
         refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
         executor.rest();
         // From top to bottom, so that neighbours in the list are neighbours in the image.

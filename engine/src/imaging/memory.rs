@@ -4,8 +4,11 @@
 //! What is not known beforehand is assumed: a cell for so many pixels, and a peak of activity for so many. What is asked of it is
 //! in docs/concepts/memory.md, and is tested with the real program (`cli/tests/command/estimates.rs`).
 
+use somata_shaders::cpu::imaging::sum_bins::SUMS;
+
 use super::{
-    detection::{activity, summary},
+    demixing::{background, footprints},
+    detection::{activity, still_cells, summary},
     frames::FrameGrid,
     imager::bin_frames,
     registration::reference_image,
@@ -16,13 +19,19 @@ use crate::{movie::MovieInfo, parameters::imaging::ImagingParameters};
 /// Pixels for each cell, as assumed.
 const PIXELS_PER_CELL: f64 = 600.0;
 /// Pixels for each peak of activity that is looked at, as assumed.
-const PIXELS_PER_PEAK: f64 = 1000.0;
+const PIXELS_PER_PEAK: f64 = 500.0;
 /// The program itself with the network's weights, and its threads' stacks.
 const PROGRAM_BYTES: u64 = 26 << 20;
 /// Part of the counted bytes that the allocator holds beside them (freed, not given back), as assumed.
 const KEPT: f64 = 0.12;
 /// Images and tables of a plane that stay: reference, mean, variance, noise, summaries, masks.
 const IMAGES: f64 = 24.0;
+/// Functions of the background that a pixel has: hats on a grid.
+const HATS: f64 = 4.0;
+/// Bytes of an entry of a row: pixel and weight.
+const ENTRY_BYTES: f64 = 8.0;
+/// Bytes of a short list of its own, with what the allocator puts before it.
+const LIST_BYTES: f64 = 24.0 + 48.0;
 
 /// Bytes that a run with `threads` threads holds at most, on the processor.
 pub fn estimate(
@@ -117,12 +126,9 @@ impl Need<'_> {
     }
 
     fn cells(&self) -> f64 {
-        let group = (self.bins * 4.0 * self.pixels).min(summary::GROUP_BYTES as f64);
-        let groups = self
-            .lanes
-            .min((self.bins * 4.0 * self.pixels / group).ceil());
-        // As stored, as floats, on their way to the kernels, standardised, and two smoothed.
-        let summary = groups * 5.5 * group;
+        // As stored, as floats, on their way to the kernels, standardised, and two smoothed; sums of all groups and of each.
+        let summary = 5.5 * self.groups(summary::GROUP_BYTES)
+            + (8.0 + 4.0 * self.lanes) * SUMS as f64 * self.pixels;
         let tile = self.network.tile_px as f64;
         let side = |length: usize| (length as f64 + 16.0).min(tile);
         let tile_pixels = side(self.info.height) * side(self.info.width);
@@ -137,18 +143,79 @@ impl Need<'_> {
         let peaks = (self.pixels / PIXELS_PER_PEAK).min(activity::MAX_PEAKS as f64);
         let patch = ((2 * activity::HALF_PATCH + 1).pow(2)) as f64;
         let patches = (4.0 * peaks * self.bins * patch).min(4.0 * activity::MAX_VALUES as f64);
-        let traces = 2.0 * 4.0 * self.bins * 2.0 * self.cells_found();
-        (summary + patches + traces).max(network)
+        let activity = patches + 6.5 * self.groups(summary::GROUP_BYTES);
+        // What one of them had is given back before the next.
+        let passes = [
+            summary,
+            network,
+            activity,
+            self.still_cells(),
+            self.refinement(),
+        ];
+        passes.into_iter().fold(0.0, f64::max)
+    }
+
+    /// Light that does not follow the neuropil ([`still_cells`]).
+    fn still_cells(&self) -> f64 {
+        let hats = HATS * ENTRY_BYTES * self.pixels;
+        // The basis stays, and what of it lies between cells.
+        let rows = 2.0 * hats + 4.0 * self.pixels;
+        let making = hats + self.solver(background::COARSE_SPACING, 0.0);
+        let factors = 4.0 * self.bins * self.knots(background::COARSE_SPACING);
+        let groups = self.groups(still_cells::GROUP_BYTES);
+        // Weighted rows, here and on the device; bins as stored, as floats, and on their way to the kernel.
+        let solving = 2.0 * hats + 2.5 * groups;
+        // Rows by pixel and two sums; then images in 64 bits instead of the bins: light, slope, their local parts and sums from the corner.
+        let images = 8.0 * (3.0 + 2.0 + 1.0) * self.pixels;
+        let passing = 1.5 * groups + 2.0 * self.lanes * 8.0 * self.pixels;
+        let regressing = hats + 16.0 * self.pixels + passing.max(images);
+        making.max(rows + factors + solving.max(regressing))
+    }
+
+    /// Footprints from traces ([`footprints::refine`]).
+    fn refinement(&self) -> f64 {
+        let spacing = background::COARSE_SPACING;
+        // The basis, weighted rows here and on the device, and the cells' own pixels.
+        let rows = (3.0 * HATS * ENTRY_BYTES + 24.0) * self.pixels;
+        let traces = 4.0 * self.bins * (self.cells_found() + self.knots(spacing));
+        let passing = rows + traces + 2.5 * self.groups(footprints::GROUP_BYTES);
+        passing.max(self.solver(spacing, self.cells_found()))
+    }
+
+    /// Bytes of bins, as floats, that all threads together work on, in groups of `bytes`.
+    fn groups(&self, bytes: usize) -> f64 {
+        let bin = 4.0 * self.pixels;
+        let group = bin.max(bytes as f64).min(self.bins * bin);
+        (self.lanes * group).min(self.bins * bin)
+    }
+
+    /// Functions of the background on a grid of knots this far apart.
+    fn knots(&self, spacing: f64) -> f64 {
+        let along = |length: usize| background::n_knots(length, spacing) as f64;
+        along(self.info.height) * along(self.info.width)
+    }
+
+    /// The least squares of cells and background while they are made, the basis included.
+    fn solver(&self, spacing: f64, cells: f64) -> f64 {
+        // The basis and its brightness; all rows, weighted too, their entries as a list a pixel, weights and noise.
+        let a_pixel = 3.0 * HATS * ENTRY_BYTES + LIST_BYTES + 4.0 + 8.0 + 4.0;
+        a_pixel * self.pixels + 3.0 * 8.0 * (cells + self.knots(spacing)).powi(2)
     }
 
     fn traces(&self) -> f64 {
         // Cells, their raw and neuropil traces, and the background.
-        let rows = 4.0 * self.cells_found();
-        self.queue()
+        let spacing = background::FINE_SPACING;
+        let rows = 3.0 * self.cells_found() + self.knots(spacing);
+        // The basis, weighted rows, the same with those of raw traces, and on the device.
+        let held = (4.0 * HATS * ENTRY_BYTES + 4.0) * self.pixels;
+        let inverse = 4.0 * (self.cells_found() + self.knots(spacing)).powi(2);
+        let passing = held
+            + inverse
+            + self.queue()
             + self.lanes * self.block * self.pixels * (4.0 + 4.0)
             + 4.0 * self.lanes * self.block * rows * 4.0
-            + 3.0 * 8.0 * (2.0 * self.cells_found()).powi(2)
-            + self.writer()
+            + self.writer();
+        passing.max(self.solver(spacing, self.cells_found()))
     }
 
     /// Traces on their way to a file.

@@ -94,8 +94,7 @@ impl Background {
                 }
             })
             .collect();
-        let knots = |n: usize| ((n as f64 / spacing).round() as usize + 1).max(2);
-        let (ky, kx) = (knots(height), knots(width));
+        let (ky, kx) = (n_knots(height, spacing), n_knots(width, spacing));
         let hat = |at: usize, knot: usize, n: usize, knots: usize| {
             let step = (n.max(2) - 1) as f64 / (knots - 1) as f64;
             (1.0 - (at as f64 - knot as f64 * step).abs() / step).max(0.0)
@@ -125,6 +124,11 @@ impl Background {
             brightness,
         }
     }
+}
+
+/// Knots of the grid along a side of the image.
+pub(crate) fn n_knots(length: usize, spacing: f64) -> usize {
+    ((length as f64 / spacing).round() as usize + 1).max(2)
 }
 
 /// Gaussian smoothing of an image, mirrored at the edges.

@@ -28,7 +28,7 @@ use crate::{
 /// Pixels by which a footprint may grow beyond the body in a round.
 const REACH: f64 = 3.0;
 /// Bytes of the bins that travel together.
-const GROUP_BYTES: usize = 8 << 20;
+pub(crate) const GROUP_BYTES: usize = 8 << 20;
 /// A footprint's peak must stand this many of its noise deviations above zero to be used at all.
 const MIN_PEAK: f32 = 6.0;
 /// A pixel of a footprint must stand this many.

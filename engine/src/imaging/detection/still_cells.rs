@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Bytes of the bins that travel together.
-const GROUP_BYTES: usize = 8 << 20;
+pub(crate) const GROUP_BYTES: usize = 8 << 20;
 /// Pixels around a cell that it lights up.
 const GLOW: f64 = 1.0;
 /// Pixels on each side of the square whose mean is taken out before slopes are compared with the light.
