@@ -16,7 +16,7 @@ fn help_and_version_name_every_command() {
     assert_eq!(help.stderr, "");
     for command in [
         "demo", "sort", "image", "segment", "simulate", "validate", "compare", "match", "info",
-        "devices", "params",
+        "devices", "bench", "params",
     ] {
         assert!(
             help.stdout
@@ -128,6 +128,31 @@ fn info_says_what_a_movie_and_an_image_hold() {
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "no recording").unwrap();
     run(somata().arg("info").arg(&text)).fails(3, &["notes.txt"], &["give"]);
+}
+
+#[test]
+fn bench_measures_limits_and_kernels() {
+    let text = run(somata().args(["bench", "--threads", "1"]))
+        .succeeds()
+        .stdout;
+    assert!(text.starts_with("1 threads\n"), "{text}");
+    let found = json(&run(somata().args(["bench", "--json"])).succeeds().stdout);
+    let positive = |rate: &serde_json::Value, what: &str| rate[what].as_f64().unwrap() > 0.0;
+    let limits = found["limits"].as_array().expect("a list");
+    assert_eq!(limits.len(), 3);
+    assert!(positive(&limits[0], "gbytes") && positive(&limits[1], "gflops"));
+    for kernel in found["kernels"].as_array().expect("a list") {
+        assert!(positive(kernel, "seconds"), "{kernel}");
+        let name = kernel["name"].as_str().expect("a name");
+        assert!(text.contains(name), "{name}:\n{text}");
+    }
+    for threads in ["0", "100000"] {
+        run(somata().args(["bench", "--threads", threads])).fails(
+            2,
+            &["--threads"],
+            &["give a number"],
+        );
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Commands and the commands below them.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["demo"],
     &["sort"],
@@ -30,6 +30,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["convert"],
     &["info"],
     &["devices"],
+    &["bench"],
     &["params"],
     &["completions"],
     &["man"],

@@ -32,7 +32,7 @@ const ROUND: f32 = 12_582_912.0;
 /// Largest value, µV: the squares of a hundred thousand such waveforms still fit, and few are as large.
 const LARGEST_UV: f32 = 1e5;
 
-/// Sums of the waveforms of a unit and of their squares, `[near channel, tap]`.
+/// Sums of the waveforms of a unit and of their squares, `[tap, near channel]` as rows come.
 #[derive(Default)]
 struct Moments {
     n: usize,
@@ -45,21 +45,24 @@ impl Moments {
     fn add(&mut self, rows: &[f32], near: &[usize], n_channels: usize, taps: Taps) {
         self.sums.resize(near.len() * taps.n, [0; 2]);
         self.n += 1;
-        for (t, row) in rows.chunks_exact(n_channels).enumerate() {
-            for (j, &c) in near.iter().enumerate() {
+        for (row, sums) in rows
+            .chunks_exact(n_channels)
+            .zip(self.sums.chunks_exact_mut(near.len()))
+        {
+            for (sums, &c) in sums.iter_mut().zip(near) {
                 let value = row[c].clamp(-LARGEST_UV, LARGEST_UV) * SCALE + ROUND;
                 let value = i64::from(value.to_bits() as i32 - ROUND.to_bits() as i32);
-                let sums = &mut self.sums[j * taps.n + t];
                 sums[0] += value;
                 sums[1] += value * value;
             }
         }
     }
 
-    /// Standard deviation of each value; not a number where there are fewer than two spikes.
-    fn deviations(&self) -> impl Iterator<Item = f32> + '_ {
+    /// Standard deviation of each sample on the `j`th near channel of `n_near`; not a number where there are fewer than two spikes.
+    fn deviations(&self, j: usize, n_near: usize) -> impl Iterator<Item = f32> + '_ {
         let n = self.n as f64;
-        self.sums.iter().map(move |&[sum, squares]| {
+        let sums = self.sums.iter().skip(j).step_by(n_near);
+        sums.map(move |&[sum, squares]| {
             let mean = sum as f64 / n;
             let variance = (squares as f64 / n - mean * mean).max(0.0);
             if n < 2.0 {
@@ -114,11 +117,10 @@ impl Run<'_> {
         for ((unit, moments), near) in result.units.iter_mut().zip(&moments).zip(&near) {
             unit.template_sd_uv = vec![f32::NAN; n_channels * taps.n];
             let moments = moments.lock().expect("not poisoned");
-            let mut deviations = moments.deviations();
-            for &c in near {
+            for (j, &c) in near.iter().enumerate() {
                 let row = &mut unit.template_sd_uv[c * taps.n..(c + 1) * taps.n];
                 row.iter_mut()
-                    .zip(&mut deviations)
+                    .zip(moments.deviations(j, near.len()))
                     .for_each(|(to, deviation)| *to = deviation);
             }
         }
@@ -224,7 +226,7 @@ mod tests {
         for waveform in [[1.0f32, -70.0], [3.0, -90.0], [5.0, -80.0]] {
             moments.add(&waveform, &[0], 1, taps);
         }
-        let found: Vec<f32> = moments.deviations().collect();
+        let found: Vec<f32> = moments.deviations(0, 1).collect();
         let expected = [(8.0f32 / 3.0).sqrt(), (200.0f32 / 3.0).sqrt()];
         // f64 sums of a few values, rounded to f32.
         assert!(
@@ -236,7 +238,7 @@ mod tests {
         );
         let mut one = Moments::default();
         one.add(&[1.0, 2.0], &[0], 1, taps);
-        assert!(one.deviations().all(f32::is_nan));
+        assert!(one.deviations(0, 1).all(f32::is_nan));
     }
 
     #[test]
@@ -262,6 +264,6 @@ mod tests {
             .iter()
             .map(|sums| sums[0] / SCALE as i64)
             .collect();
-        assert_eq!(sums, [3, 6, 1, 4]);
+        assert_eq!(sums, [3, 1, 6, 4]);
     }
 }
