@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             ExitCode::Usage,
             format!("--threads {threads}: this machine has {all}"),
         )
-        .hint(&format!("give a number from 1 to {all}")));
+        .hint(format!("give a number from 1 to {all}")));
     }
     let limits = limits::limits(threads);
     let kernels = limits::kernels(threads);

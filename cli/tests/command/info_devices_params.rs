@@ -137,7 +137,7 @@ fn bench_measures_limits_and_kernels() {
         .stdout;
     assert!(text.starts_with("1 threads\n"), "{text}");
     let found = json(&run(somata().args(["bench", "--json"])).succeeds().stdout);
-    let positive = |rate: &serde_json::Value, what: &str| rate[what].as_f64().unwrap() > 0.0;
+    let positive = |rate: &Value, what: &str| rate[what].as_f64().unwrap() > 0.0;
     let limits = found["limits"].as_array().expect("a list");
     assert_eq!(limits.len(), 3);
     assert!(positive(&limits[0], "gbytes") && positive(&limits[1], "gflops"));

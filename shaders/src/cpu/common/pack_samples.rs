@@ -23,7 +23,7 @@ pub fn pack_samples(p: &PackSamplesParams, x: &[f32], out: &mut [u32]) {
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw", "x86_64+avx2"))]
 fn pack(x: &[f32], scale: f32, out: &mut [i16]) {
     for (out, &x) in out.iter_mut().zip(x) {
-        *out = ((x * scale).max(-LARGEST).min(LARGEST) + ROUND).to_bits() as i16;
+        *out = ((x * scale).clamp(-LARGEST, LARGEST) + ROUND).to_bits() as i16;
     }
 }
 
