@@ -4,10 +4,10 @@ be linear.
 A recording of a minute is named many times (`somata sort A A A ...` joins them), and a movie of some files lies in a folder of
 symbolic links to them.
 
-usage: python soak.py SOMATA WORK sort HOURS | image FRAMES [--size 64] [--movie FILE] [--memory 1GB]
+usage: python soak.py SOMATA WORK sort HOURS [--recording FOLDER] | image FRAMES [--size 64] [--movie FILE] [--memory 1GB]
 
-`--size` is that of a movie's frames, in pixels, `--movie` another movie (a TIFF file) that is named many times, `--memory` what the
-program is told.
+`--size` is that of a movie's frames, in pixels, `--recording` and `--movie` (a TIFF file) are others that are named many times,
+`--memory` what the program is told.
 """
 import argparse, json, os, pathlib, subprocess, threading, time
 
@@ -89,6 +89,7 @@ def asked():
     parser.add_argument("kind", choices=["sort", "image"])
     parser.add_argument("amount", type=float, help="hours of a recording, frames of a movie")
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--recording", type=pathlib.Path)
     parser.add_argument("--movie", type=pathlib.Path)
     parser.add_argument("--memory")
     return parser.parse_args()
@@ -98,10 +99,12 @@ def main():
     ask = asked()
     ask.work.mkdir(parents=True, exist_ok=True)
     if ask.kind == "sort":
-        piece = ask.work / "sort_piece"
+        piece = ask.recording or ask.work / "sort_piece"
         if not piece.exists():
             subprocess.run([ask.somata, "simulate", "recording", "--kind", "tetrode", "--seconds", "60", str(piece)], check=True)
-        times = round(ask.amount * 60)
+        alone = [ask.somata, "sort", str(piece), "--out", str(ask.work / "none"), "--dry-run", "--json"]
+        seconds = json.loads(subprocess.run(alone, check=True, capture_output=True, text=True).stdout)["duration_s"]
+        times = round(ask.amount * 3600 / seconds)
         command = [ask.somata, "sort", *[str(piece)] * times]
     else:
         piece = ask.movie
