@@ -68,8 +68,13 @@ pub fn estimate(
 /// Sets of moved templates at most.
 pub const MOST_SETS: usize = MAX_GROUPS;
 
-/// Templates of tissue that moved reach more channels: a set of them takes so many times one at rest.
+/// Templates of tissue that moved reach more channels, and touch more of each other: a set of them takes so many times what their own
+/// size would make it.
 const MOVED_SETS: f64 = 1.5;
+/// Before the last round there are more templates than units in the end, by this factor, and a set is made of all.
+const EARLY_UNITS: f64 = 1.5;
+/// Channels that a template of tissue that moved reaches.
+const MOVED_REACH: f64 = 60.0;
 
 /// Sizes that the stages share, bytes where nothing else is said.
 struct Need<'a> {
@@ -189,10 +194,14 @@ impl<'a> Need<'a> {
     /// Templates and their products on the device.
     fn tables(&self) -> f64 {
         // A template reaches some forty channels and touches those of as many units.
-        let channels = self.n_channels.min(40.0);
-        let pairs = self.n_units.min(UNITS_PER_CHANNEL * 2.0 * channels + 1.0);
-        let products = self.n_units * pairs * 8.0 * self.n_taps;
-        let waveforms = self.n_units * channels * 4.0 * self.n_taps;
+        let (units, channels) = if self.groups > 1.0 {
+            (EARLY_UNITS * self.n_units, self.n_channels.min(MOVED_REACH))
+        } else {
+            (self.n_units, self.n_channels.min(40.0))
+        };
+        let pairs = units.min(units / self.n_channels * 2.0 * channels + 1.0);
+        let products = units * pairs * 8.0 * self.n_taps;
+        let waveforms = units * channels * 4.0 * self.n_taps;
         if self.groups > 1.0 {
             // The sets, the templates at rest, and what making a set takes.
             self.groups * (products + waveforms) + waveforms + 2.0 * (products + waveforms)
