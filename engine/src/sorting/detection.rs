@@ -328,10 +328,10 @@ impl DetectionDownloads {
                     })
                     .collect();
                 found.sort_by_key(|peak| (peak.sample, peak.channel));
-                (
-                    found,
-                    features[b * feature_stride..(b + 1) * feature_stride].to_vec(),
-                )
+                // Those that are listed, not the room that there was: blocks wait for their turn with them.
+                let listed = feature_stride / self.capacity.max(1) * count[b] as usize;
+                let first = b * feature_stride;
+                (found, features[first..first + listed].to_vec())
             })
             .collect())
     }
