@@ -363,8 +363,8 @@ impl Run<'_> {
                 return Ok(result);
             }
             if round + 1 < rounds {
-                // What the first round leaves has the cells that clustering missed. Later there is little to find but noise and
-                // what templates do not fit.
+                // What the first round leaves has the cells that clustering missed. To look again costs a third of the pass and does
+                // not raise the scores (docs/internals/decisions/017-whitened-data-are-kept.md).
                 let next = self.matchers(templates, shapes, &detector.feature_table, &stage)?;
                 matched =
                     self.checkpoints
