@@ -12,7 +12,10 @@ use somata_shaders::cpu::sorting::score_templates::scratch_bytes;
 use super::{
     geometry::Geometry,
     motion::{estimation::shows_motion, interpolation::MAX_GROUPS},
-    preprocessing::{survey, whitening::COVARIANCE_SAMPLES},
+    preprocessing::{
+        survey,
+        whitening::{COVARIANCE_SAMPLES, WHITENED_TOGETHER},
+    },
     sorter::taps,
 };
 use crate::{
@@ -100,8 +103,6 @@ struct Need<'a> {
     n_spikes: f64,
     /// Samples of a template.
     n_taps: f64,
-    /// Channels that are whitened together.
-    n_whitened: f64,
     /// Sets of templates on the device.
     groups: f64,
 }
@@ -119,7 +120,6 @@ impl<'a> Need<'a> {
             contacts: info.contacts.clone(),
         };
         let near = geometry.within(parameters.clustering.radius_um);
-        let whitened = geometry.within(parameters.preprocessing.whitening_radius_um);
         let n_near = near.iter().map(Vec::len).max().unwrap_or(1).max(1);
         let feature_length = n_near as f64 * f64::from(parameters.detection.n_components);
         let most_events = super::passes::most_events(
@@ -145,7 +145,6 @@ impl<'a> Need<'a> {
             n_events: n_channels * (EVENTS_HZ * info.duration_s()).min(most_events as f64),
             n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
             n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
-            n_whitened: whitened.iter().map(Vec::len).max().unwrap_or(1) as f64,
             groups: if template_sets > 1 && parameters.motion.correct && shows_motion(&geometry) {
                 // A thread keeps the set that it works with.
                 MOVED_SETS * (template_sets as f64 + lanes).min(MOST_SETS as f64)
@@ -226,11 +225,12 @@ impl<'a> Need<'a> {
         let reading = (1.0 + 2.0 * lanes) * self.raw
             + lanes * (2.0 + self.skew) * self.window
             + 2.0 * lanes * 4.0 * self.n_channels * piece as f64;
-        // Which samples are quiet, a bit each; and a thread's neighbours that a channel is whitened with, or the channel whitened, which
-        // of its samples are quiet, and those that its deviation is of.
+        // Which samples are quiet, a bit each; and a thread's samples that a covariance is of, or which of a channel's samples are quiet
+        // and those that its deviation is of.
         let samples = (piece * blocks.len()) as f64;
-        let covariance = (4.0 * self.n_whitened + 8.0) * samples.min(COVARIANCE_SAMPLES as f64);
-        let learning = held / 32.0 + self.lanes * covariance.max(6.0 * samples);
+        let covariance = 8.0 * samples.min(COVARIANCE_SAMPLES as f64);
+        let whitening = 4.0 * WHITENED_TOGETHER as f64 * self.n_channels;
+        let learning = held / 32.0 + whitening.max(self.lanes * covariance.max(2.0 * samples));
         held + reading.max(learning)
     }
 

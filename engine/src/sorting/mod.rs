@@ -18,6 +18,7 @@ pub mod detection;
 pub mod events;
 mod finish;
 pub mod geometry;
+mod low_pass;
 pub mod mean_waveforms;
 pub mod memory;
 pub mod motion;

@@ -7,10 +7,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clustering::kmeans::kmeans,
-    preprocessing::{survey::Survey, whitening::apply_row},
-};
+use super::{clustering::kmeans::kmeans, preprocessing::survey::Survey};
 use crate::{linalg, parameters::sorting::Detection};
 
 /// Crossing that begins a clip, noise deviations.
@@ -50,22 +47,17 @@ impl Shapes {
     }
 }
 
-/// Learns shapes from the survey; `None` when there are too few crossings to learn anything from.
+/// Learns shapes from the whitened survey; `None` when there are too few crossings to learn anything from.
 pub fn learn(
     survey: &Survey,
-    matrix: &[f32],
     parameters: &Detection,
     sampling_frequency_hz: f64,
 ) -> Option<Shapes> {
     let at_rate = |ms: f64| (ms * sampling_frequency_hz / 1000.0).round() as usize;
     let (before, n_taps) = (at_rate(20.0 / 30.0), at_rate(2.0));
-    let n_channels = survey.n_channels;
-    let clips: Vec<f32> = (0..n_channels)
+    let clips: Vec<f32> = (0..survey.n_channels)
         .into_par_iter()
-        .map(|c| {
-            let x = apply_row(survey, &matrix[c * n_channels..(c + 1) * n_channels]);
-            channel_clips(&x, survey.piece, before, n_taps)
-        })
+        .map(|c| channel_clips(survey.channel(c), survey.piece, before, n_taps))
         .collect::<Vec<_>>()
         .concat();
     let n_clips = clips.len() / n_taps;

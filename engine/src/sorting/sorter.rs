@@ -501,14 +501,15 @@ impl Run<'_> {
             });
         }
         let seconds = survey::seconds(parameters.preprocessing.survey_s, channels.len());
-        let (survey, geometry) = survey_of(&channels, seconds, true)?;
+        let (mut survey, geometry) = survey_of(&channels, seconds, true)?;
         let noise_uv = survey.deviations();
         let mut matrix = whitening::estimate(
-            &survey,
+            &mut survey,
+            &noise_uv,
             &geometry,
             parameters.preprocessing.whitening_radius_um,
         );
-        let shapes = shapes::learn(&survey, &matrix, &parameters.detection, self.fs);
+        let shapes = shapes::learn(&survey, &parameters.detection, self.fs);
         let power = match &shapes {
             None => Vec::new(),
             Some(Shapes {

@@ -14,6 +14,9 @@ use crate::{
 /// Samples from which one covariance is estimated, at most.
 pub(crate) const COVARIANCE_SAMPLES: usize = 100_000;
 
+/// Samples of a survey that are whitened before they are put back.
+pub(crate) const WHITENED_TOGETHER: usize = 16_384;
+
 /// Samples without a spike that tell a covariance; where there are fewer, all samples do.
 const ENOUGH_QUIET: usize = 5000;
 
@@ -28,10 +31,16 @@ pub struct Whitening {
     pub weight: Vec<f32>,
 }
 
-/// Row-local ZCA matrix `[channel, channel]` from a survey; noise of the result is 1 on every channel.
-pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32> {
-    let n_channels = survey.n_channels;
-    let deviations = survey.deviations();
+/// Row-local ZCA matrix `[channel, channel]` from a survey, which is whitened with it; noise of the result is 1 on every channel.
+///
+/// `deviations` are those of the survey's channels.
+pub fn estimate(
+    survey: &mut Survey,
+    deviations: &[f32],
+    geometry: &Geometry,
+    radius_um: f64,
+) -> Vec<f32> {
+    let (n_channels, n_samples) = (survey.n_channels, survey.n_samples);
     let quiet: Vec<Vec<u64>> = (0..n_channels)
         .into_par_iter()
         .map(|c| bits(&quiet_samples(survey.channel(c), 4.5 * deviations[c], 10)))
@@ -49,31 +58,31 @@ pub fn estimate(survey: &Survey, geometry: &Geometry, radius_um: f64) -> Vec<f32
         })
         .collect();
     let mut matrix = rows.concat();
-    // The local estimates are not exactly unit variance: measure on the whitened survey and correct.
-    let scale: Vec<f32> = (0..n_channels)
-        .into_par_iter()
-        .map(|c| {
-            let x = apply_row(survey, &matrix[c * n_channels..(c + 1) * n_channels]);
-            let quiet = quiet_samples(&x, 4.0 * deviation(&x), 20);
+    apply(survey, &matrix);
+    // The local estimates are not exactly unit variance: measured on the whitened survey and corrected.
+    survey
+        .data
+        .par_chunks_exact_mut(n_samples.max(1))
+        .zip(matrix.par_chunks_exact_mut(n_channels))
+        .for_each(|(x, row)| {
+            let quiet = quiet_samples(x, 4.0 * deviation(x), 20);
             let (mut sum, mut count) = (0.0f64, 0usize);
             for (&v, _) in x.iter().zip(&quiet).filter(|&(_, &quiet)| quiet) {
                 sum += f64::from(v) * f64::from(v);
                 count += 1;
             }
-            if count > 1000 {
+            let noise = if count > 1000 {
                 (sum / count as f64).sqrt() as f32
             } else {
-                deviation(&x)
-            }
-        })
-        .collect();
-    for (row, scale) in matrix.chunks_exact_mut(n_channels).zip(scale) {
-        scale_row(row, scale);
-    }
+                deviation(x)
+            };
+            scale_row(row, noise);
+            scale_row(x, noise);
+        });
     matrix
 }
 
-/// Divides a row by its noise; a channel without any (dead, or no survey) gets no weight at all.
+/// Divides weights or values of a channel by its noise; one without any (dead, or no survey) gets 0.
 fn scale_row(row: &mut [f32], scale: f32) {
     if scale > 0.0 && scale.is_finite() && row.iter().all(|w| w.is_finite()) {
         row.iter_mut().for_each(|w| *w /= scale);
@@ -82,7 +91,7 @@ fn scale_row(row: &mut [f32], scale: f32) {
     }
 }
 
-/// Scales the rows of a whitening matrix so that the noise is 1 where it matters: in the output of the filters with
+/// Scales the rows of the matrix with which a survey was whitened so that the noise is 1 where it matters: in the output of the filters with
 /// which spikes are looked for.
 ///
 /// Noise of real recordings is stronger at the frequencies of spikes than its sample variance says. White noise passes
@@ -96,10 +105,10 @@ pub fn scale_to_spike_band(
     n_taps: usize,
     before: usize,
 ) -> Vec<f32> {
-    let n_channels = survey.n_channels;
-    let rows = matrix.par_chunks_exact_mut(n_channels).map(|row| {
-        let x = apply_row(survey, row);
-        let quiet = quiet_samples(&x, 4.0 * deviation(&x), n_taps / 2);
+    let rows = matrix.par_chunks_exact_mut(survey.n_channels).enumerate();
+    let powers = rows.map(|(c, row)| {
+        let x = survey.channel(c);
+        let quiet = quiet_samples(x, 4.0 * deviation(x), n_taps / 2);
         let (mut sum, mut count) = (0.0f64, 0usize);
         // Every eleventh sample: neighbours say the same again.
         for start in (0..x.len().saturating_sub(n_taps)).step_by(11) {
@@ -122,21 +131,46 @@ pub fn scale_to_spike_band(
             power as f32
         }
     });
-    rows.collect()
+    powers.collect()
 }
 
-/// One row of the whitened survey.
-#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
-pub fn apply_row(survey: &Survey, row: &[f32]) -> Vec<f32> {
-    // Sums that stay in the cache while the channels pass.
+/// Whitens a survey in place.
+fn apply(survey: &mut Survey, matrix: &[f32]) {
+    /// Samples of all channels that stay in the cache.
     const STRETCH: usize = 2048;
-    let mut out = vec![0.0f32; survey.n_samples];
-    for (i, out) in out.chunks_mut(STRETCH).enumerate() {
-        let first = i * STRETCH;
-        for (n, &w) in row.iter().enumerate() {
+    let (n_channels, n_samples) = (survey.n_channels, survey.n_samples);
+    for first in (0..n_samples).step_by(WHITENED_TOGETHER) {
+        let stretches: Vec<(usize, Vec<f32>)> = (first..n_samples)
+            .into_par_iter()
+            .step_by(STRETCH)
+            .take(WHITENED_TOGETHER / STRETCH)
+            .map(|first| (first, whitened(survey, matrix, first, STRETCH)))
+            .collect();
+        survey
+            .data
+            .par_chunks_exact_mut(n_samples)
+            .enumerate()
+            .for_each(|(c, x)| {
+                for (first, values) in &stretches {
+                    let n = values.len() / n_channels;
+                    x[*first..first + n].copy_from_slice(&values[c * n..(c + 1) * n]);
+                }
+            });
+    }
+}
+
+/// Up to `n` samples of the whitened survey, `[channel, sample]`.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn whitened(survey: &Survey, matrix: &[f32], first: usize, n: usize) -> Vec<f32> {
+    let n = n.min(survey.n_samples - first);
+    let mut out = vec![0.0f32; survey.n_channels * n];
+    for (row, out) in matrix
+        .chunks_exact(survey.n_channels)
+        .zip(out.chunks_exact_mut(n))
+    {
+        for (c, &w) in row.iter().enumerate() {
             if w != 0.0 {
-                let x = &survey.channel(n)[first..first + out.len()];
-                for (out, x) in out.iter_mut().zip(x) {
+                for (out, x) in out.iter_mut().zip(&survey.channel(c)[first..first + n]) {
                     *out += w * x;
                 }
             }
@@ -189,19 +223,27 @@ fn zca_row(survey: &Survey, near: &[usize], quiet: &[Vec<u64>]) -> Vec<f64> {
         .filter(|&t| !enough || all_quiet[t / 64] >> (t % 64) & 1 == 1)
         .step_by(n.div_ceil(COVARIANCE_SAMPLES).max(1))
         .collect();
-    let rows: Vec<Vec<f32>> = near
-        .iter()
-        .map(|&n| {
-            let x = survey.channel(n);
-            at.iter().map(|&t| x[t]).collect()
-        })
-        .collect();
+    // Samples of the neighbourhood that stay in the cache.
+    const STRETCH: usize = 1024;
+    let mut rows = vec![0.0f32; k * STRETCH];
     let mut covariance = vec![0.0f64; k * k];
+    for at in at.chunks(STRETCH) {
+        for (&n, row) in near.iter().zip(rows.chunks_exact_mut(STRETCH)) {
+            let x = survey.channel(n);
+            row.iter_mut().zip(at).for_each(|(to, &t)| *to = x[t]);
+        }
+        for i in 0..k {
+            for j in 0..=i {
+                let [a, b] = [i, j].map(|i| &rows[i * STRETCH..][..at.len()]);
+                covariance[i * k + j] += linalg::dot(a, b);
+            }
+        }
+    }
     for i in 0..k {
         for j in 0..=i {
-            let sum = linalg::dot(&rows[i], &rows[j]) / at.len().max(1) as f64;
-            covariance[i * k + j] = sum;
-            covariance[j * k + i] = sum;
+            let mean = covariance[i * k + j] / at.len().max(1) as f64;
+            covariance[i * k + j] = mean;
+            covariance[j * k + i] = mean;
         }
     }
     let (values, vectors) = linalg::eigh(&covariance, k);

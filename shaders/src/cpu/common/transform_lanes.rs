@@ -43,9 +43,30 @@ static ROOTS: LazyLock<Vec<[f32; 2]>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Transforms `[sample, lane]` in place.
+/// Rows of the smallest transforms: a frequency and those a quarter, half and three quarters of the rate above it. They stand together,
+/// as a piece of the spectrum.
+pub(crate) const ROWS: usize = 4;
+/// Pieces of a spectrum.
+pub(crate) const PIECES: usize = LENGTH / ROWS;
+
+/// The rows of a piece that are kept: all, or two, those of frequencies below a quarter of the rate.
+const fn kept(rows: usize) -> [usize; ROWS] {
+    if rows == ROWS {
+        [0, 1, 2, 3]
+    } else {
+        assert!(rows == 2);
+        [0, 3, 1, 2]
+    }
+}
+
+/// Transforms `[sample, lane]`. `R` rows of the spectrum's pieces go to `out`, `distance` values apart; `data` is left as scratch.
 #[inline(always)]
-pub(crate) fn forward<S: Simd>(simd: S, data: &mut [f32]) {
+pub(crate) fn forward<S: Simd, const R: usize>(
+    simd: S,
+    data: &mut [f32],
+    out: &mut [f32],
+    distance: usize,
+) {
     let roots: &[[f32; 2]] = &ROOTS;
     let rows = S::as_mut_simd_f32s(&mut data[..VALUES]).0;
     let vectors = rows.len() / LENGTH / 2;
@@ -60,7 +81,7 @@ pub(crate) fn forward<S: Simd>(simd: S, data: &mut [f32]) {
         }
         for part in (0..LENGTH).step_by(QUARTERS) {
             let mut quarter = QUARTERS / 4;
-            while quarter > 0 {
+            while quarter > 1 {
                 let step = LENGTH / (4 * quarter);
                 for start in (part..part + QUARTERS).step_by(4 * quarter) {
                     for j in 0..quarter {
@@ -74,19 +95,50 @@ pub(crate) fn forward<S: Simd>(simd: S, data: &mut [f32]) {
                 }
                 quarter /= 4;
             }
+            // The last step turns nothing, and leaves the rows of a piece together.
+            for start in (part..part + QUARTERS).step_by(ROWS) {
+                let at = Places::<S>::new(start, 1, v, vectors);
+                let z = fourths(simd, at.load4(rows), false);
+                let piece = start / ROWS * distance;
+                let piece = S::as_mut_simd_f32s(&mut out[piece..piece + R * LANES]).0;
+                let at = Places::<S>::new(0, 1, v, vectors);
+                for k in 0..R {
+                    at.store(piece, k, z[const { kept(R) }[k]]);
+                }
+            }
         }
     }
 }
 
-/// What [`forward`] undoes, times [`LENGTH`].
+/// What [`forward`] undoes, times [`LENGTH`]: from a spectrum whose pieces are `distance` values apart into `data`. Rows that were
+/// not kept are 0.
 #[inline(always)]
-pub(crate) fn inverse<S: Simd>(simd: S, data: &mut [f32]) {
+pub(crate) fn inverse<S: Simd, const R: usize>(
+    simd: S,
+    from: &[f32],
+    distance: usize,
+    data: &mut [f32],
+) {
     let roots: &[[f32; 2]] = &ROOTS;
     let rows = S::as_mut_simd_f32s(&mut data[..VALUES]).0;
     let vectors = rows.len() / LENGTH / 2;
     for v in 0..vectors {
         for part in (0..LENGTH).step_by(QUARTERS) {
-            let mut quarter = 1;
+            for start in (part..part + QUARTERS).step_by(ROWS) {
+                let piece = start / ROWS * distance;
+                let piece = S::as_simd_f32s(&from[piece..piece + R * LANES]).0;
+                let at = Places::<S>::new(0, 1, v, vectors);
+                let mut z = [[simd.splat_f32s(0.0); 2]; ROWS];
+                for k in 0..R {
+                    z[const { kept(R) }[k]] = at.load(piece, k);
+                }
+                let z = fourths(simd, z, true);
+                let at = Places::<S>::new(start, 1, v, vectors);
+                for k in 0..ROWS {
+                    at.store(rows, k, z[k]);
+                }
+            }
+            let mut quarter = ROWS;
             while quarter < QUARTERS {
                 let step = LENGTH / (4 * quarter);
                 for start in (part..part + QUARTERS).step_by(4 * quarter) {
@@ -117,6 +169,70 @@ pub(crate) fn inverse<S: Simd>(simd: S, data: &mut [f32]) {
             }
         }
     }
+}
+
+/// Lanes, and samples of each, that are turned at a time.
+const BLOCK: usize = 8;
+
+/// Puts stretches of [`LENGTH`] samples at most side by side, as [`forward`] takes them; 0 beyond their ends.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+pub(crate) fn interleave(stretches: &[&[f32]; LANES], to: &mut [f32]) {
+    let mut padded = [[0.0f32; BLOCK]; BLOCK];
+    for (t, rows) in to.chunks_exact_mut(BLOCK * LANES).enumerate() {
+        let from = t * BLOCK;
+        for (g, together) in stretches.chunks_exact(BLOCK).enumerate() {
+            for (block, stretch) in padded.iter_mut().zip(together) {
+                match stretch.get(from..from + BLOCK) {
+                    Some(values) => block.copy_from_slice(values),
+                    None => {
+                        let rest = stretch.get(from..).unwrap_or_default();
+                        block[..rest.len()].copy_from_slice(rest);
+                        block[rest.len()..].fill(0.0);
+                    }
+                }
+            }
+            let turned = turned(&padded);
+            for (i, row) in turned.iter().enumerate() {
+                rows[i * LANES + g * BLOCK..][..BLOCK].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+/// Puts the samples of `[sample, lane]` one after the other, as many a lane as its stretch has.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+pub(crate) fn separate(from: &[f32], mut stretches: [&mut [f32]; LANES]) {
+    let mut block = [[0.0f32; BLOCK]; BLOCK];
+    for (t, rows) in from.chunks_exact(BLOCK * LANES).enumerate() {
+        let to = t * BLOCK;
+        for (g, together) in stretches.chunks_exact_mut(BLOCK).enumerate() {
+            for (i, row) in block.iter_mut().enumerate() {
+                row.copy_from_slice(&rows[i * LANES + g * BLOCK..][..BLOCK]);
+            }
+            let turned = turned(&block);
+            for (row, stretch) in turned.iter().zip(together) {
+                match stretch.get_mut(to..to + BLOCK) {
+                    Some(values) => values.copy_from_slice(row),
+                    None => {
+                        let rest = stretch.get_mut(to..).unwrap_or_default();
+                        rest.copy_from_slice(&row[..rest.len()]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rows as columns.
+#[inline(always)]
+fn turned(block: &[[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
+    let mut turned = [[0.0; BLOCK]; BLOCK];
+    for i in 0..BLOCK {
+        for k in 0..BLOCK {
+            turned[i][k] = block[k][i];
+        }
+    }
+    turned
 }
 
 /// A vector of complex values.

@@ -322,8 +322,12 @@ impl Matcher<'_> {
         let (samples, taps) = (self.p.n_samples as usize, self.p.n_taps as usize);
         let lags = 2 * taps - 1;
         let time = spike.time as usize;
-        let from = spike.time.saturating_sub(self.p.jitter).max(self.p.first) as usize;
-        let to = ((spike.time + self.p.jitter) as usize + 1).min(self.p.last as usize);
+        // No further than products reach.
+        let jitter = self.p.jitter.min(self.p.n_taps - 1);
+        let from = spike.time.saturating_sub(jitter).max(self.p.first) as usize;
+        let to = ((spike.time + jitter) as usize + 1).min(self.p.last as usize);
+        let to = to.max(from);
+        let skip = (from + taps - 1).saturating_sub(time);
         let mut best = Spike {
             gain: self.p.threshold,
             amplitude: 0.0,
@@ -332,11 +336,13 @@ impl Matcher<'_> {
         for pair in self.pairs(spike.unit) {
             let unit = self.tables.pair_unit[pair] as usize;
             let low = self.tables.score_min[unit];
-            let cross = &self.tables.cross[pair * lags..(pair + 1) * lags];
-            for t in from..to {
-                let lag = (t + taps - 1).checked_sub(time);
-                let own = lag.and_then(|lag| cross.get(lag)).copied().unwrap_or(0.0);
-                let b = self.scores[unit * samples + t] + spike.amplitude * own;
+            let cross = &self.tables.cross[pair * lags + skip..pair * lags + skip + (to - from)];
+            let scores = &self.scores[unit * samples + from..unit * samples + to];
+            if !any_above_with(scores, cross, spike.amplitude, low) {
+                continue;
+            }
+            for (t, (score, own)) in (from..to).zip(scores.iter().zip(cross)) {
+                let b = score + spike.amplitude * own;
                 if b <= low {
                     continue;
                 }
@@ -364,6 +370,16 @@ fn any_above(values: &[f32], low: f32) -> bool {
     let mut above = false;
     for &value in values {
         above |= value > low;
+    }
+    above
+}
+
+/// [`any_above`] once `amplitude` of `cross` is added back.
+#[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn any_above_with(values: &[f32], cross: &[f32], amplitude: f32, low: f32) -> bool {
+    let mut above = false;
+    for (value, cross) in values.iter().zip(cross) {
+        above |= value + amplitude * cross > low;
     }
     above
 }

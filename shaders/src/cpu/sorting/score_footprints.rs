@@ -12,14 +12,14 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::used;
 use crate::{
-    cpu::{Buffer, params},
+    cpu::{Buffer, common::transform_lanes::dispatch, params},
     layout::ScoreFootprintsParams,
 };
 
 /// First scores of a tile.
 const TILE: usize = 64;
-/// Samples that are scored together where every score is wanted.
-const SEGMENT: usize = 16;
+/// Samples that are scored together where every score is wanted: one vector.
+const SEGMENT: usize = 8;
 /// Shapes whose sums are kept in registers.
 const SHAPES: usize = 6;
 /// Samples of a shape, at most.
@@ -161,7 +161,6 @@ impl Tile<'_> {
 
     /// All scores of the segments in which a first score is above the gate.
     fn scores_between(&self, step: usize, scratch: &mut Scratch, out: &mut [f32]) {
-        let arch = Arch::new();
         let samples = self.p.n_samples as usize;
         let end = (self.start + step).min(self.n_valid());
         for from in (self.start..end).step_by(SEGMENT) {
@@ -186,7 +185,7 @@ impl Tile<'_> {
                 }
             }
             for shapes in self.groups {
-                arch.dispatch(ScoreSegment {
+                dispatch(ScoreSegment {
                     tile: self,
                     from,
                     shapes,
