@@ -3,6 +3,14 @@
 //! On most machines the system kills a process that takes too much, which schedulers see as 137. Where a limit is set on the
 //! address space (`ulimit -v`, as some batch systems do) an allocation fails instead. Both should look alike.
 
+#![cfg_attr(
+    test,
+    allow(
+        dead_code,
+        reason = "tests count what inputs take, with an allocator of their own"
+    )
+)]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     io::Write,

@@ -133,6 +133,10 @@ impl From<EngineError> for Failure {
                     ErrorKind::NotFound => {
                         "something was removed from the work folder during the run; the same command goes on from what is left"
                     }
+                    ErrorKind::ReadOnlyFilesystem => {
+                        "the disk is read-only, which a system makes of it after an error: look at the system's messages, or give another \
+                         `--work` folder; the same command goes on from the last finished stage"
+                    }
                     _ => "check the work folder and its disk, or give another with `--work`",
                 };
                 Self::new(ExitCode::Output, error.to_string()).hint(hint)

@@ -1,8 +1,7 @@
-//! Damaged and hostile files that the command itself reads: tables of parameters and manifests, changed as those of
-//! `io/tests/hostile` are.
+//! Damaged and hostile files that the command itself reads: tables of parameters, manifests, results and truths that are scored,
+//! changed as those of `io/tests/hostile` are.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -14,29 +13,19 @@ use crate::{
     Cli, Command,
     commands::rerun,
     exit::{ExitCode, Outcome},
-    messages::printable,
     run::{RunArguments, parameters},
 };
 
 #[path = "../../io/tests/hostile/mutations.rs"]
 mod mutations;
+mod results;
+mod trial;
+#[path = "../../io/tests/hostile/watch.rs"]
+mod watch;
 
-use mutations::{Random, mutate};
+use trial::Trial;
 
-/// Inputs of each kind, where nothing else is asked for.
-const USUAL_INPUTS: u64 = 2000;
-/// Time of one input at most.
-const LONGEST: Duration = Duration::from_secs(2);
-
-fn n_inputs() -> u64 {
-    match std::env::var("SOMATA_HOSTILE_INPUTS") {
-        // The share of one of some forty parsers.
-        Ok(text) => text.parse::<u64>().expect("a number").div_ceil(40),
-        Err(_) => USUAL_INPUTS,
-    }
-}
-
-/// Gives `seed`, changed, to `parse` many times. A panic fails the test by itself.
+/// Gives one file, changed, to `parse` many times.
 fn try_all(
     name: &'static str,
     seed: &[u8],
@@ -44,51 +33,16 @@ fn try_all(
     codes: &[ExitCode],
     parse: impl Fn(&Path) -> Outcome,
 ) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, seed).unwrap();
-    parse(&path).unwrap_or_else(|failure| panic!("{name}: its own seed: {}", failure.message));
-    let begun = Instant::now();
-    let (mut n_opened, mut slowest) = (0, Duration::ZERO);
-    for number in 0..n_inputs() {
-        let mut random = Random::new(name, number);
-        let mut bytes = seed.to_vec();
-        mutate(&mut bytes, seed, paths, &mut random);
-        std::fs::write(&path, &bytes).unwrap();
-        let started = Instant::now();
-        let outcome = parse(&path);
-        let mut took = started.elapsed();
-        if took > LONGEST {
-            // The machine may have been busy.
-            let started = Instant::now();
-            let _ = parse(&path);
-            took = took.min(started.elapsed());
-        }
-        slowest = slowest.max(took);
-        assert!(took < LONGEST, "{name} {number}: {took:?}");
-        match outcome {
-            Ok(()) => n_opened += 1,
-            Err(failure) => {
-                assert!(
-                    codes.contains(&failure.code),
-                    "{name} {number}: {}",
-                    failure.message
-                );
-                let hint = failure.hint.unwrap_or_default();
-                for text in [&failure.message, &hint] {
-                    let shown = printable(text);
-                    let is_bad = |letter: char| letter.is_control() && letter != '\n';
-                    assert!(!shown.contains(is_bad), "{name} {number}: {shown:?}");
-                    assert!(shown.chars().count() < 5000, "{name} {number}");
-                }
-            }
-        }
+    Trial {
+        name,
+        files: vec![(name.to_owned(), seed.to_owned())],
+        entry: name,
+        paths,
+        codes,
+        // A table in memory with all its names and messages.
+        memory: (400, 4 << 20),
     }
-    println!(
-        "| {name} | {} | {:.1} | {n_opened} | {slowest:.1?} | |",
-        n_inputs(),
-        begun.elapsed().as_secs_f64()
-    );
+    .run(parse);
 }
 
 /// A table with every parameter.
@@ -195,4 +149,14 @@ fn manifests_that_are_run_again() {
         &input,
     );
     try_all("image.json", &image, &paths, &codes, parse);
+    let Command::Segment(segment) = typed(&["somata", "segment", path, "--out", "x"]) else {
+        unreachable!("that is what was typed");
+    };
+    let segment = manifest(
+        "segment",
+        serde_json::to_value(&*segment).unwrap(),
+        serde_json::to_value(ImagingParameters::default()).unwrap(),
+        &input,
+    );
+    try_all("segment.json", &segment, &paths, &codes, parse);
 }

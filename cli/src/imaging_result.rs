@@ -7,6 +7,13 @@ use somata_io::{imaging_output::imagej_roi::read_roi_zip, still_image::read_imag
 
 use crate::exit::{ExitCode, Failure, Outcome};
 
+/// Planes of a result, and pixels along a side of a frame, at most: what a damaged file says is not made room for.
+const MOST_PLANES: usize = 4096;
+/// See [`MOST_PLANES`].
+const LONGEST_SIDE: usize = 1 << 15;
+/// Cells of a plane together cover a frame so many times at most.
+const MOST_COVERED: usize = 2;
+
 /// What the manifest of an imaging result says.
 pub struct ResultInfo {
     /// Rows of a frame.
@@ -46,12 +53,15 @@ impl ResultInfo {
             return Err(bad());
         }
         let number = |value: &Value| value.as_u64().map(|n| n as usize).ok_or_else(bad);
+        let within = |value: &Value, most: usize| {
+            number(value).and_then(|n| if n <= most { Ok(n) } else { Err(bad()) })
+        };
         let movie = &manifest["movie"];
         let planes = manifest["planes"].as_array().ok_or_else(bad)?;
         Ok(Self {
-            height: number(&movie["height"])?,
-            width: number(&movie["width"])?,
-            n_planes: number(&movie["n_planes"])?,
+            height: within(&movie["height"], LONGEST_SIDE)?,
+            width: within(&movie["width"], LONGEST_SIDE)?,
+            n_planes: within(&movie["n_planes"], MOST_PLANES)?,
             pixel_size_um: serde_json::from_value(movie["pixel_size_um"].clone()).unwrap_or(None),
             n_cells: planes
                 .iter()
@@ -166,19 +176,36 @@ pub fn read_bodies(result: &Path, height: usize, width: usize) -> Outcome<Vec<Ve
     let path = result.join("rois.zip");
     let rois = read_roi_zip(&path)?;
     let mut planes: Vec<Vec<Vec<[i64; 2]>>> = Vec::new();
+    let mut n_pixels = 0;
     for roi in rois {
-        let plane = (roi.position as usize).checked_sub(1).ok_or_else(|| {
-            Failure::new(
+        let plane = (roi.position as usize)
+            .checked_sub(1)
+            .filter(|plane| *plane < MOST_PLANES)
+            .ok_or_else(|| {
+                Failure::new(
+                    ExitCode::Input,
+                    format!(
+                        "`{}`: region `{}` belongs to plane {} of 1 to {MOST_PLANES}",
+                        path.display(),
+                        roi.name,
+                        roi.position
+                    ),
+                )
+            })?;
+        planes.resize_with(planes.len().max(plane + 1), Vec::new);
+        let body = roi.shape.pixels(height, width);
+        n_pixels += body.len();
+        if n_pixels > MOST_COVERED * height * width * planes.len() {
+            return Err(Failure::new(
                 ExitCode::Input,
                 format!(
-                    "`{}`: region `{}` belongs to no plane",
-                    path.display(),
-                    roi.name
+                    "`{}`: its regions cover more than {MOST_COVERED} times the {height} × {width} pixels of a frame",
+                    path.display()
                 ),
             )
-        })?;
-        planes.resize_with(planes.len().max(plane + 1), Vec::new);
-        planes[plane].push(roi.shape.pixels(height, width));
+            .hint("the file is damaged; take it from the result again"));
+        }
+        planes[plane].push(body);
     }
     Ok(planes)
 }

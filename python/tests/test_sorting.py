@@ -199,7 +199,7 @@ def test_another_result_in_the_way_is_an_output_error(recording_folder: Path, so
     assert "force" in str(caught.value)
 
 
-def test_a_limit_below_what_one_thread_needs_is_refused_with_what_it_needs(recording_folder: Path, tmp_path: Path) -> None:
+def test_a_limit_below_what_one_thread_needs_is_refused_with_the_need(recording_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(somata.SomataUsageError, match="need at least") as caught:
         somata.sort(recording_folder, tmp_path / "out", device="cpu", memory="1MB", progress=False)
     assert caught.value.code == 2

@@ -7,6 +7,7 @@
 //!
 //! The tests of this crate (`tests/`) use both; so do `somata simulate`, `somata validate` and `somata compare`.
 
+mod arrays;
 pub mod error;
 pub mod score;
 pub mod simulate;

@@ -58,13 +58,13 @@ def row(session: Session, results: Path) -> dict[str, Any]:
     status, attempts = read_json(layout.status), read_attempts(layout.attempts)
     manifest, scores = read_json(layout.out / "manifest.json"), read_json(layout.score)
     state, message = status.get("state"), status.get("message") or ""
-    if state is None:
+    if state not in STATES:
         state = "failed" if attempts else "waiting"
         last = attempts[-1] if attempts else {}
         if attempts and last.get("code") is None:
             message = "the last run is not over, or was lost with its node"
         elif attempts:
-            message = last.get("message") or f"the last run ended with exit code {last['code']}"
+            message = last.get("message") or f"the last run ended with exit code {last.get('code')}"
     elif state == "done" and not manifest:
         state, message = "failed", "the result is no longer there"
     elif state == "done" and session.truth is not None:
@@ -81,7 +81,7 @@ def row(session: Session, results: Path) -> dict[str, Any]:
         peak_memory_mb=_scaled(manifest.get("peak_memory_bytes"), 1e-6),
         device=manifest.get("device"),
         n_channels=recording.get("n_channels"),
-        n_warnings=len(manifest.get("warnings") or []),
+        n_warnings=len(warnings) if isinstance(warnings := manifest.get("warnings"), list) else 0,
         version=manifest.get("somata"),
     )
     for name in ("n_units", "n_good", "n_spikes", "n_cells"):
@@ -96,15 +96,24 @@ def _part(manifest: dict[str, Any], name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
+def _number(value: Any) -> float | None:
+    try:
+        return float(value) if isinstance(value, (int, float)) else None
+    except OverflowError:
+        return None
+
+
 def _scaled(value: Any, factor: float) -> float | None:
-    return value * factor if isinstance(value, (int, float)) else None
+    number = _number(value)
+    return None if number is None else number * factor
 
 
 def _duration_s(recording: dict[str, Any], movie: dict[str, Any]) -> float | None:
-    if isinstance(recording.get("duration_s"), (int, float)):
-        return float(recording["duration_s"])
-    frames, rate = movie.get("n_frames"), movie.get("frame_rate_hz")
-    return frames / rate if isinstance(frames, int) and isinstance(rate, (int, float)) and rate > 0 else None
+    duration_s = _number(recording.get("duration_s"))
+    if duration_s is not None:
+        return duration_s
+    frames, rate_hz = _number(movie.get("n_frames")), _number(movie.get("frame_rate_hz"))
+    return frames / rate_hz if frames is not None and rate_hz is not None and rate_hz > 0 else None
 
 
 def csv_text(rows: list[dict[str, Any]]) -> str:
@@ -120,7 +129,9 @@ def csv_text(rows: list[dict[str, Any]]) -> str:
 def _plain(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    # Half a pair of UTF-16, which JSON can hold and UTF-8 cannot.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 _STYLE = """

@@ -74,7 +74,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file holds; empty where there is none, or no object in it."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -90,16 +90,16 @@ def read_attempts(path: Path) -> list[dict[str, Any]]:
 
     A try has a line when it begins and one when it ends. A line that was cut off is left out.
     """
-    found: dict[tuple[Any, Any], dict[str, Any]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return []
     for line in text.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
-            found[value.get("started"), value.get("process")] = value
+            found[repr(value.get("started")), repr(value.get("process"))] = value
     return list(found.values())

@@ -63,7 +63,10 @@ def read_table(table: str | Path) -> dict[str, Session]:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"the table of sessions `{table}` cannot be read: {error}") from None
-    lines = list(csv.reader(text.splitlines()))
+    try:
+        lines = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise TableError(f"the table of sessions `{table}` is no CSV file: {error}") from None
     rows = [(number, row) for number, row in enumerate(lines, 1) if _holds_something(row)]
     if not rows:
         raise TableError(f"the table of sessions `{table}` is empty; its first row is `{','.join(COLUMNS)}`")

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use somata_validation::score::{phy_spikes::read_phy_spikes, two_sortings::compare_two};
 
-use super::validate::{compare_planes, is_imaging, phy_folder};
+use super::validate::{check_pairs, compare_planes, is_imaging, phy_folder};
 use crate::{
     commands::{print, print_json},
     exit::Outcome,
@@ -51,6 +51,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     let first = read_phy_spikes(&phy_folder(&arguments.first))?;
     let second = read_phy_spikes(&phy_folder(&arguments.second))?;
+    check_pairs(&first, &second)?;
     let comparison = compare_two(&first, &second);
     if let Some(path) = &arguments.report {
         report::two_sortings::write(path, results, [&first, &second], &comparison)?;

@@ -110,7 +110,10 @@ fn is_matching(result: &Path) -> bool {
 }
 
 /// Scores the pairs of a result of `somata match` against the truth of the second session, in which the first one is described.
-fn score_matching(result: &Path, truth: &Path) -> Outcome<SessionScore> {
+///
+/// # Errors
+/// When either cannot be read, or they do not fit.
+pub fn score_matching(result: &Path, truth: &Path) -> Outcome<SessionScore> {
     let bad = |what: &str| {
         Failure::new(
             ExitCode::Input,
@@ -436,6 +439,7 @@ pub fn score(result: &Path, truth: &Path, good_only: bool) -> Outcome<Scores> {
         });
     }
     let trains = truth.spike_trains();
+    check_pairs(&trains, &tested)?;
     let sorting = compare_to_ground_truth(&trains, &tested);
     let collisions = collision_recall(&trains, &tested, &sorting, &truth.locations_of(&trains));
     let motion = read_motion(&result.join("motion.csv"))?
@@ -446,6 +450,28 @@ pub fn score(result: &Path, truth: &Path, good_only: bool) -> Outcome<Scores> {
         collisions,
         motion,
     })
+}
+
+/// Pairs of units that are compared at most.
+const MOST_PAIRS: usize = 25_000_000;
+
+/// Whether there are not more pairs of units than can be compared: a damaged table may give every spike a unit of its own.
+///
+/// # Errors
+/// When there are.
+pub fn check_pairs(first: &SpikeTrains, second: &SpikeTrains) -> Outcome {
+    if first.n_units().saturating_mul(second.n_units()) <= MOST_PAIRS {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Input,
+        format!(
+            "{} units and {} are too many to compare with each other",
+            first.n_units(),
+            second.n_units()
+        ),
+    )
+    .hint("look whether `spike_clusters.npy` holds ids of units"))
 }
 
 /// The displacement that a result has, if it has one.

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use crate::{
     data::simulate,
-    movies::{image, small},
+    movies::{Page, SIDE, image, small, small_pixels, tiff, write},
     run::{json, manifest, run, somata},
 };
 
@@ -74,6 +74,30 @@ fn the_memory_of_a_movie_is_estimated_within_a_quarter() {
         };
         estimate_holds(command, &out);
     }
+}
+
+#[test]
+fn the_memory_of_a_large_frame_is_estimated_within_a_quarter() {
+    // Small frames side by side: what is sampled for the reference takes the most here, unlike in small frames.
+    const TIMES: usize = 5;
+    let pages: Vec<Page> = small_pixels()
+        .chunks_exact(SIDE * SIDE)
+        .take(220)
+        .map(|frame| {
+            let rows = (0..TIMES * SIDE).map(|y| &frame[y % SIDE * SIDE..(y % SIDE + 1) * SIDE]);
+            let pixels: Vec<i16> = rows.flat_map(|row| row.repeat(TIMES)).collect();
+            Page::i16(TIMES * SIDE, TIMES * SIDE, &pixels)
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let movie = write(folder.path(), "large.tif", &tiff(&pages));
+    let out = folder.path().join("out");
+    let command = || {
+        let mut command = image(&movie, &out);
+        command.args(["--threads", "1"]);
+        command
+    };
+    estimate_holds(command, &out);
 }
 
 #[test]

@@ -45,6 +45,152 @@ fn in_own_mounts(script: &str, disk: &Path, command: &Command) -> Option<Ran> {
     Some(run(&mut isolated))
 }
 
+/// A disk of its own in a file, with a file system that becomes read-only when it meets an error, as most are set up to.
+#[cfg(target_os = "linux")]
+struct FailingDisk {
+    image: PathBuf,
+    place: PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl FailingDisk {
+    /// Makes and mounts it; `None`, with a line that says so, where the system does not allow that (without root, mostly).
+    fn new(folder: &Path) -> Option<Self> {
+        let disk = Self {
+            image: folder.join("disk.img"),
+            place: folder.join("disk"),
+        };
+        std::fs::create_dir(&disk.place).unwrap();
+        let file = std::fs::File::create(&disk.image).unwrap();
+        file.set_len(96 << 20).unwrap();
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F"])
+            .arg(&disk.image)
+            .output();
+        if made.is_ok_and(|made| made.status.success()) && disk.mount() && disk.trigger().exists() {
+            return Some(disk);
+        }
+        println!("ignored: no file system can be mounted here and made to fail");
+        None
+    }
+
+    fn mount(&self) -> bool {
+        let mounted = Command::new("mount")
+            .args(["-o", "loop,errors=remount-ro"])
+            .args([&self.image, &self.place])
+            .output();
+        mounted.is_ok_and(|mounted| mounted.status.success())
+    }
+
+    fn unmount(&self) {
+        let _ = Command::new("umount").arg(&self.place).output();
+    }
+
+    /// The kernel's own switch for an error of this file system.
+    fn trigger(&self) -> PathBuf {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let place = format!(" {} ", self.place.display());
+        let device = mounts
+            .lines()
+            .find(|line| line.contains(&place))
+            .and_then(|line| {
+                let name = line.split(' ').next()?.strip_prefix("/dev/")?;
+                Some(format!("/sys/fs/ext4/{name}/trigger_fs_error"))
+            });
+        PathBuf::from(device.unwrap_or_default())
+    }
+
+    fn fail(&self) {
+        std::fs::write(self.trigger(), "1").unwrap();
+        let refused = std::fs::write(self.place.join("a"), "b").unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    }
+
+    /// As after the repair of such a disk.
+    fn repair(&self) {
+        self.unmount();
+        let _ = Command::new("e2fsck")
+            .args(["-fy"])
+            .arg(&self.image)
+            .output();
+        assert!(self.mount(), "the disk comes back");
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for FailingDisk {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_becomes_read_only_during_the_run() {
+    use crate::faults_input::meanwhile;
+    let (folder, recording, out) = with_tetrode();
+    let movie = small(folder.path());
+    let Some(disk) = FailingDisk::new(folder.path()) else {
+        return;
+    };
+    run(&mut sort(&recording, &out)).succeeds();
+    let expected = answer(&out);
+    std::fs::remove_dir_all(&out).unwrap();
+    let events = folder.path().join("events.jsonl");
+    let work = folder.path().join("work");
+    // The work folder, the output, and the work folder of a movie; at a moment when there is something to lose.
+    let on_disk = |name: &str| disk.place.join(name);
+    let sorted = |out: &Path, work: &Path| {
+        let mut command = sort(&recording, out);
+        command.arg("--work").arg(work);
+        command
+    };
+    let detected = r#""stage_started","stage":"detection""#;
+
+    let ran = meanwhile(sorted(&out, &on_disk("work")), &events, detected, || {
+        disk.fail();
+    });
+    refused_by_the_disk(
+        &ran,
+        &["could not write", "Read-only"],
+        &["read-only", "same command"],
+    );
+    assert!(!out.exists());
+    disk.repair();
+    run(&mut sorted(&out, &on_disk("work"))).succeeds();
+    assert_same(
+        &expected,
+        &answer(&out),
+        "its work folder's disk was read-only",
+    );
+    // What had not reached the disk is lost with it and made again, so that nothing is asked of what was taken up.
+
+    let ran = meanwhile(sorted(&on_disk("out"), &work), &events, detected, || {
+        disk.fail();
+    });
+    refused_by_the_disk(&ran, &["cannot write", "Read-only"], &["can be written"]);
+    disk.repair();
+    assert!(!on_disk("out").exists());
+    run(&mut sorted(&on_disk("out"), &work)).succeeds();
+    assert_same(
+        &expected,
+        &answer(&on_disk("out")),
+        "its disk was read-only",
+    );
+
+    let imaged = |work: &Path| {
+        let mut command = image(&movie, &folder.path().join("imaged"));
+        command.arg("--work").arg(work);
+        command
+    };
+    let begins = r#""stage_started","stage":"cells""#;
+    let ran = meanwhile(imaged(&on_disk("movie")), &events, begins, || disk.fail());
+    refused_by_the_disk(&ran, &["Read-only"], &["read-only", "same command"]);
+    assert!(!folder.path().join("imaged").exists());
+    disk.repair();
+    run(&mut imaged(&on_disk("movie"))).succeeds();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_is_full_at_any_write_of_the_result() {

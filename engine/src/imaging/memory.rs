@@ -24,6 +24,8 @@ const PIXELS_PER_PEAK: f64 = 500.0;
 const PROGRAM_BYTES: u64 = 26 << 20;
 /// Part of the counted bytes that the allocator holds beside them (freed, not given back), as assumed.
 const KEPT: f64 = 0.12;
+/// Images of a plane while the reference is made: it, its variance, and the tables of a registration with it.
+const FIRST_IMAGES: f64 = 8.0;
 /// Images and tables of a plane that stay: reference, mean, variance, noise, summaries, masks.
 const IMAGES: f64 = 24.0;
 /// Functions of the background that a pixel has: hats on a grid.
@@ -55,14 +57,9 @@ pub fn estimate(
         parameters,
         network,
     };
-    let stages = [
-        need.reference(),
-        need.registration(),
-        need.cells(),
-        need.traces(),
-    ];
-    let largest = stages.into_iter().fold(0.0, f64::max);
-    PROGRAM_BYTES + ((1.0 + KEPT) * (largest + need.kept())) as u64
+    let stages = [need.registration(), need.cells(), need.traces()];
+    let largest = stages.into_iter().fold(0.0, f64::max) + need.kept();
+    PROGRAM_BYTES + ((1.0 + KEPT) * largest.max(need.reference())) as u64
 }
 
 /// Sizes that the stages share.
@@ -101,19 +98,26 @@ impl Need<'_> {
     }
 
     fn reference(&self) -> f64 {
-        let most = f64::from(self.parameters.registration.reference_frames).min(self.frames);
-        let sampled =
-            reference_image::sampled_frames(self.info, &self.parameters.registration) as f64;
+        let parameters = &self.parameters.registration;
+        let n_frames = reference_image::sampled_frames(self.info, parameters);
+        let sampled = n_frames as f64;
         let together = reference_image::TOGETHER as f64;
         let groups = (sampled / together).ceil();
         let lanes = self.lanes.min(groups);
         // Raw, decoded and moved; the decoded frames come back where some are chosen.
         let working = lanes * together * self.pixels * (self.raw + 4.0 + 4.0);
-        // The frames that tell the bidirectional offset, once as they come and once in a row; or the sums of all groups.
-        let chosen =
-            2.0 * 4.0 * self.pixels * most.min(reference_image::BIDIRECTIONAL_FRAMES as f64);
-        let sums = groups * self.pixels * reference_image::MOMENT_BYTES as f64;
-        sampled * self.pixels * self.raw + working + chosen.max(sums)
+        // The frames that make the first image, or that tell the bidirectional offset.
+        let most = if parameters.bidirectional && parameters.correct {
+            n_frames.div_ceil(reference_image::bidirectional_step(n_frames))
+        } else {
+            reference_image::SEED_FRAMES.min(n_frames)
+        };
+        let chosen = 4.0 * self.pixels * most as f64;
+        // Sums of groups that wait for those before them: threads begin at places of their own.
+        let waiting = groups * (1.0 - 1.0 / lanes.max(1.0));
+        let sums = (1.0 + lanes + waiting) * self.pixels * reference_image::MOMENT_BYTES as f64;
+        let images = 4.0 * FIRST_IMAGES * self.pixels;
+        sampled * self.pixels * self.raw + images + working + chosen.max(sums)
     }
 
     fn registration(&self) -> f64 {

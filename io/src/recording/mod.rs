@@ -97,6 +97,10 @@ pub struct RawLayout {
     pub columns: Vec<usize>,
 }
 
+/// What the largest sample may be, µV. Sorting does not depend on the unit, so a file that errs in it by far is read; but the sums of
+/// squares of much larger numbers leave single precision.
+const LARGEST_UV: f32 = 1e16;
+
 /// What is known about a recording.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RecordingDescription {
@@ -202,6 +206,25 @@ impl RecordingDescription {
                     values[channel],
                     "a finite number of µV",
                 ));
+            }
+        }
+        // Floats beyond a bound of their own count as not finite when they are decoded.
+        let largest_sample = match self.sample_type {
+            SampleType::I16 | SampleType::U16 => 65_535.0,
+            SampleType::I32 => 2_147_483_648.0,
+            SampleType::F32 => 0.0,
+        };
+        for (key, values, steps) in [
+            ("gain", &self.gains_uv, largest_sample),
+            ("offset", &self.offsets_uv, 1.0f32),
+        ] {
+            if let Some(channel) = values
+                .iter()
+                .position(|value| value.abs() * steps > LARGEST_UV)
+            {
+                let key = format!("{key} of channel {}", self.channel_ids[channel]);
+                let expected = format!("a number of µV within ±{:.0e}", LARGEST_UV / steps);
+                return Err(IoError::bad_value(path, &key, values[channel], &expected));
             }
         }
         if let Some(channel) = self.gains_uv.iter().position(|&gain| gain == 0.0) {

@@ -95,13 +95,28 @@ pub struct PhySpikes {
     pub ids: Vec<i64>,
 }
 
+/// Largest number of a sample: what is counted in 64-bit floats as well, and more than any recording has.
+const LAST_SAMPLE: u64 = 1 << 52;
+
 /// Reads nothing but the spikes of the phy folder `folder`, so that what is wrong with its other files does not matter.
 ///
 /// # Errors
 /// When a file is missing or damaged, or there are not as many units as spikes.
 pub fn read_phy_spikes(folder: &Path) -> Result<PhySpikes, IoError> {
     let at = |name: &str| folder.join(name);
-    let samples = read_npy_as_i64(&at("spike_times.npy"))?.data;
+    let times = at("spike_times.npy");
+    let samples = read_npy_as_i64(&times)?.data;
+    if let Some(sample) = samples
+        .iter()
+        .find(|sample| sample.unsigned_abs() > LAST_SAMPLE)
+    {
+        return Err(IoError::bad_value(
+            &times,
+            "time of a spike",
+            sample,
+            "the number of a sample",
+        ));
+    }
     let clusters = [at("spike_clusters.npy"), at("spike_templates.npy")];
     let clusters = clusters.iter().find(|path| path.is_file());
     let clusters = clusters.ok_or_else(|| IoError::Missing {

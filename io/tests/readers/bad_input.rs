@@ -80,6 +80,8 @@ fn a_recording_json_that_makes_no_sense_is_told_by_key() {
         ),
         ("gain_uv", json!(0), &["gain", "other than 0"]),
         ("gain_uv", json!(1e300), &["gain", "inf"]),
+        ("gain_uv", json!(-1e30), &["gain", "±2e11"]),
+        ("offset_uv", json!(1e30), &["offset", "±1e16"]),
         ("offset_bytes", json!(99999), &["truncated"]),
         ("n_samples", json!(50), &["n_samples", "100"]),
         ("channel_ids", json!(["a"]), &["channel_ids", "6 names"]),

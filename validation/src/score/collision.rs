@@ -61,7 +61,7 @@ pub fn collision_recall(
     let mut collides = vec![false; in_order.len()];
     for (index, &(sample, unit)) in in_order.iter().enumerate() {
         for (later, &(other_sample, other_unit)) in in_order.iter().enumerate().skip(index + 1) {
-            if other_sample > sample + window {
+            if other_sample > sample.saturating_add(window) {
                 break;
             }
             if other_unit != unit && is_near(unit, other_unit) {

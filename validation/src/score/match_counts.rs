@@ -74,11 +74,11 @@ pub(crate) fn for_each_match(
     let mut last = vec![(NONE, NONE); n_units.0 * n_units.1];
     let mut start = 0;
     for (index_1, &(sample_1, unit_1)) in first.iter().enumerate() {
-        while start < second.len() && second[start].0 < sample_1 - tolerance {
+        while start < second.len() && second[start].0 < sample_1.saturating_sub(tolerance) {
             start += 1;
         }
         for (index_2, &(sample_2, unit_2)) in second.iter().enumerate().skip(start) {
-            if sample_2 > sample_1 + tolerance {
+            if sample_2 > sample_1.saturating_add(tolerance) {
                 break;
             }
             let guard = &mut last[unit_1 as usize * n_units.1 + unit_2 as usize];

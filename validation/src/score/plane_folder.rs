@@ -16,6 +16,7 @@ use std::path::Path;
 
 use super::masks::Footprint;
 use super::movie::MoviePrediction;
+use crate::arrays::check_file;
 use crate::error::{Result, ValidationError};
 use crate::simulate::truth::floats_in_file_order;
 
@@ -158,6 +159,7 @@ fn read_rows(path: &Path) -> Result<Option<Vec<Vec<f64>>>> {
         return Ok(None);
     };
     let bad = |reason: String| ValidationError::bad_file(path, reason);
+    check_file(path, &bytes).map_err(bad)?;
     let file = npyz::NpyFile::new(&bytes[..]).map_err(|source| bad(source.to_string()))?;
     let [n_rows, n_columns] = file.shape()[..] else {
         return Err(bad(format!(
@@ -187,6 +189,7 @@ fn read_masks(path: &Path) -> Result<Option<Vec<Footprint>>> {
         return Ok(None);
     };
     let bad = |reason: String| ValidationError::bad_file(path, reason);
+    check_file(path, &bytes).map_err(bad)?;
     let file = npyz::NpyFile::new(&bytes[..]).map_err(|source| bad(source.to_string()))?;
     let (n, n_pixels) = match file.shape()[..] {
         [n, height, width] if file.order() == npyz::Order::C => {

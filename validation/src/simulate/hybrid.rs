@@ -53,6 +53,8 @@ impl TemplateSet {
     pub fn read_npy(path: &Path, sampling_frequency_hz: f64) -> Result<Self> {
         let bytes =
             std::fs::read(path).map_err(|source| ValidationError::io("read", path, source))?;
+        crate::arrays::check_file(path, &bytes)
+            .map_err(|reason| ValidationError::bad_file(path, reason))?;
         let file = npyz::NpyFile::new(&bytes[..])
             .map_err(|source| ValidationError::bad_file(path, source.to_string()))?;
         let &[n_units, n_channels, n_samples] = file.shape() else {

@@ -12,6 +12,7 @@ use npyz::WriterBuilder;
 use npyz::npz::{NpzArchive, NpzWriter};
 
 use super::displacement::Displacement;
+use crate::arrays::check_member;
 use crate::error::{Result, ValidationError};
 use crate::score::SpikeTrains;
 
@@ -129,6 +130,9 @@ pub(crate) fn add_array<W: Write + Seek, T: npyz::AutoSerialize>(
     writer.finish()
 }
 
+/// Largest number of a sample that is taken for one, as in a phy folder.
+const LAST_SAMPLE: u64 = 1 << 52;
+
 /// Reads the `truth.npz` of this simulator or of `make_recording.py`. Without a movement in the file there is none.
 ///
 /// # Errors
@@ -140,6 +144,8 @@ pub fn read_truth(path: &Path) -> Result<GroundTruth> {
     let mut archive = NpzArchive::new(std::io::BufReader::new(file))
         .map_err(|source| bad(format!("it is no npz file ({source})")))?;
     let mut floats = |name: &str| -> Result<Option<(Vec<u64>, Vec<f64>)>> {
+        check_member(path, &mut archive, name)
+            .map_err(|reason| bad(format!("array `{name}`: {reason}")))?;
         let array = archive
             .by_name(name)
             .map_err(|source| bad(format!("array `{name}`: {source}")))?;
@@ -188,6 +194,8 @@ pub fn read_truth(path: &Path) -> Result<GroundTruth> {
         _ => None,
     };
     let mut integers = |name: &str| -> Result<Vec<i64>> {
+        check_member(path, &mut archive, name)
+            .map_err(|reason| bad(format!("array `{name}`: {reason}")))?;
         let array = archive
             .by_name(name)
             .map_err(|source| bad(format!("array `{name}`: {source}")))?
@@ -201,6 +209,12 @@ pub fn read_truth(path: &Path) -> Result<GroundTruth> {
             samples.len(),
             labels.len()
         )));
+    }
+    if samples
+        .iter()
+        .any(|sample| sample.unsigned_abs() > LAST_SAMPLE)
+    {
+        return Err(bad("a time is not the number of a sample".into()));
     }
     if labels
         .iter()

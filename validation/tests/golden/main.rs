@@ -1,7 +1,9 @@
 //! Do the twins compute what numpy and scipy compute? A parity test compares the twin with its shader; both could be
-//! wrong together, so the twins are anchored here. `make_kernels.py` made `kernels.json`.
+//! wrong together, so the twins are anchored here. `make_kernels.py` made `kernels.json`. [`laws`] holds them, the stages and the
+//! scores to what the mathematics promises for any input.
 
 mod imaging;
+mod laws;
 mod segmentation;
 mod spikes;
 

@@ -26,13 +26,13 @@ use crate::{
 /// Pixels of all sampled frames at most.
 const SAMPLE_PIXELS: usize = 48 << 20;
 /// Frames that make the first image.
-const SEED_FRAMES: usize = 20;
+pub(crate) const SEED_FRAMES: usize = 20;
 /// Rounds with the coarse shift alone, then with the shift field.
 const ROUNDS: (usize, usize) = (1, 2);
 /// Gauss-Newton steps of a round.
 const STEPS: u32 = 2;
 /// Frames that tell the bidirectional offset.
-pub(crate) const BIDIRECTIONAL_FRAMES: usize = 60;
+const BIDIRECTIONAL_FRAMES: usize = 60;
 /// Part of the frames that a round leaves out: those that fit worst.
 const WORST: f64 = 0.2;
 /// Frames that must have measured a pixel of the reference.
@@ -95,6 +95,11 @@ pub(crate) fn sampled_frames(info: &MovieInfo, parameters: &Registration) -> usi
     most.min(info.n_frames)
 }
 
+/// Of how many sampled frames one tells the bidirectional offset: every frame shows the same one, so a few dozen tell it as well as all.
+pub(crate) fn bidirectional_step(n_frames: usize) -> usize {
+    n_frames.div_ceil(BIDIRECTIONAL_FRAMES).max(1)
+}
+
 /// Makes the reference of a plane.
 ///
 /// # Errors
@@ -131,8 +136,7 @@ pub fn make(
         row_offset: 0.0,
     };
     if parameters.bidirectional && parameters.correct {
-        // Every frame shows the same offset: a few dozen tell it as well as all.
-        let every = n_frames.div_ceil(BIDIRECTIONAL_FRAMES);
+        let every = bidirectional_step(n_frames);
         let chosen: Vec<usize> = (0..n_frames).step_by(every).collect();
         let frames = sample.frames_of(&chosen)?;
         sample.row_offset =
@@ -296,7 +300,8 @@ impl Sample<'_> {
                 .map(|k| frames[k * n_pixels..(k + 1) * n_pixels].to_vec())
                 .collect())
         })?;
-        Ok(found.concat())
+        // Handed on as they are: the frames of a second copy would be the most that this stage holds.
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Mean and variance of the kept frames, moved by their knots; a pixel that few frames measured keeps its value.

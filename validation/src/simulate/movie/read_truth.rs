@@ -7,6 +7,7 @@ use npyz::half::f16;
 use npyz::npz::NpzArchive;
 
 use super::truth::{MovieTruth, ShiftKnots, WeightedFootprint};
+use crate::arrays::check_member;
 use crate::error::{Result, ValidationError};
 use crate::score::masks::Footprint;
 use crate::simulate::truth::floats_of;
@@ -29,6 +30,9 @@ struct TruthFile<'a, R: Read + Seek> {
     archive: NpzArchive<R>,
 }
 
+/// Pixels of a frame at most, as many as can be simulated: a truth without cells has no other bound.
+const LARGEST_FRAME_PIXELS: usize = 1 << 24;
+
 /// Shape of an array and its values in row-major order.
 type Array<T> = (Vec<usize>, Vec<T>);
 /// Pixels of each cell and what was kept of each.
@@ -45,6 +49,8 @@ impl<R: Read + Seek> TruthFile<'_, R> {
         name: &str,
     ) -> Result<Option<(Vec<usize>, npyz::NpyFile<impl Read + use<'_, R>>)>> {
         let path = self.path;
+        check_member(path, &mut self.archive, name)
+            .map_err(|reason| bad_array(path, name, reason))?;
         let file = self
             .archive
             .by_name(name)
@@ -126,7 +132,11 @@ impl<R: Read + Seek> TruthFile<'_, R> {
             return Err(missing(path, name));
         };
         let shape = match shape[..] {
-            [n, height, width] if height * width > 0 => Ok([n, height, width]),
+            [n, height, width]
+                if (1..=LARGEST_FRAME_PIXELS).contains(&height.saturating_mul(width)) =>
+            {
+                Ok([n, height, width])
+            }
             _ => Err(format!(
                 "its shape is {shape:?} and not [cells, height, width]"
             )),
@@ -134,15 +144,18 @@ impl<R: Read + Seek> TruthFile<'_, R> {
         let read = shape.and_then(|shape| {
             let [n_cells, height, width] = shape;
             let mut cells: Cells<W> = Vec::new();
-            cells.resize_with(n_cells, Default::default);
             let values = file.data::<T>().map_err(|source| source.to_string())?;
             for (at, value) in values.enumerate() {
                 if let Some(kept) = keep(value.map_err(|source| source.to_string())?) {
-                    let (footprint, kept_values) = &mut cells[at / (height * width)];
+                    // As they come: how many there should be is only what the header says.
+                    let cell = at / (height * width);
+                    cells.resize_with(cells.len().max(cell + 1), Default::default);
+                    let (footprint, kept_values) = &mut cells[cell];
                     footprint.pixels.push((at % (height * width)) as u32);
                     kept_values.push(kept);
                 }
             }
+            cells.resize_with(n_cells, Default::default);
             Ok((shape, cells))
         });
         read.map_err(|reason| bad_array(path, name, reason))
@@ -262,7 +275,9 @@ impl<R: Read + Seek> TruthFile<'_, R> {
         if knots.rows_px.is_empty() {
             return Ok(None);
         }
-        let n = n_planes * n_frames * knots.rows_px.len() * knots.columns_px.len();
+        let n = [n_frames, knots.rows_px.len(), knots.columns_px.len()]
+            .iter()
+            .fold(n_planes, |n, &more| n.saturating_mul(more));
         if knots.y.len() != n || knots.x.len() != n {
             return Err(self.bad(format!(
                 "`nonrigid_y` has {} values and `nonrigid_x` {}, where planes × frames × knots is {n}",
