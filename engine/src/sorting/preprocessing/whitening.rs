@@ -77,14 +77,18 @@ pub fn estimate(
                 deviation(x)
             };
             scale_row(row, noise);
-            scale_row(x, noise);
+            if row.iter().any(|&w| w != 0.0) {
+                scale_row(x, noise);
+            } else {
+                x.fill(0.0);
+            }
         });
     matrix
 }
 
-/// Divides weights or values of a channel by its noise; one without any (dead, or no survey) gets 0.
+/// Divides weights or values of a channel by its noise; one without any (dead, or no survey), or too little to divide by, gets 0.
 fn scale_row(row: &mut [f32], scale: f32) {
-    if scale > 0.0 && scale.is_finite() && row.iter().all(|w| w.is_finite()) {
+    if scale > 0.0 && scale.is_finite() && row.iter().all(|w| (w / scale).is_finite()) {
         row.iter_mut().for_each(|w| *w /= scale);
     } else {
         row.fill(0.0);
