@@ -106,9 +106,13 @@ impl FailingDisk {
         assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
     }
 
-    /// As after the repair of such a disk.
-    fn repair(&self) {
+    /// As after the repair of such a disk: of a copy, since a test in mounts of its own may hold this one still.
+    fn repair(&mut self) {
         self.unmount();
+        let copy = self.image.with_added_extension("again");
+        std::fs::copy(&self.image, &copy).unwrap();
+        std::fs::remove_file(&self.image).unwrap();
+        self.image = copy;
         let _ = Command::new("e2fsck")
             .args(["-fy"])
             .arg(&self.image)
@@ -130,7 +134,7 @@ fn a_disk_that_becomes_read_only_during_the_run() {
     use crate::faults_input::meanwhile;
     let (folder, recording, out) = with_tetrode();
     let movie = small(folder.path());
-    let Some(disk) = FailingDisk::new(folder.path()) else {
+    let Some(mut disk) = FailingDisk::new(folder.path()) else {
         return;
     };
     run(&mut sort(&recording, &out)).succeeds();
@@ -139,7 +143,8 @@ fn a_disk_that_becomes_read_only_during_the_run() {
     let events = folder.path().join("events.jsonl");
     let work = folder.path().join("work");
     // The work folder, the output, and the work folder of a movie; at a moment when there is something to lose.
-    let on_disk = |name: &str| disk.place.join(name);
+    let place = disk.place.clone();
+    let on_disk = |name: &str| place.join(name);
     let sorted = |out: &Path, work: &Path| {
         let mut command = sort(&recording, out);
         command.arg("--work").arg(work);

@@ -21,6 +21,7 @@ pub(crate) fn meanwhile(command: Command, events: &Path, moment: &str, what: imp
     let mut child =
         started(command, events, moment).unwrap_or_else(|| panic!("the run ended before {moment}"));
     signal(&child, "STOP");
+    stands_still(child.id());
     what();
     signal(&child, "CONT");
     let mut stderr = String::new();
@@ -31,6 +32,30 @@ pub(crate) fn meanwhile(command: Command, events: &Path, moment: &str, what: imp
         stdout: String::new(),
         stderr,
     }
+}
+
+/// Waits until no thread of a process that was told to stop runs any more.
+#[cfg(unix)]
+fn stands_still(process: u32) {
+    let stopped = |state: String| {
+        let after_name = state.rsplit_once(") ").map(|(_, rest)| rest.to_owned());
+        after_name.is_none_or(|rest| rest.starts_with('T'))
+    };
+    for _ in 0..1000 {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+            // Not Linux: long enough on a machine that is not overloaded.
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            return;
+        };
+        let mut states = threads
+            .flatten()
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+        if states.all(stopped) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("the process does not stand still");
 }
 
 #[cfg(unix)]
