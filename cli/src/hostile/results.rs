@@ -255,7 +255,7 @@ fn matches_that_are_scored() {
         codes: &CODES,
         memory: (4 * 1032, 1 << 30),
     }
-    .run(|folder| scored_match(folder));
+    .run(scored_match);
 }
 
 /// The manifest names its results by their paths, which are those of the folder that is tried.

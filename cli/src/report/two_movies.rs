@@ -31,7 +31,8 @@ pub fn write(path: &Path, results: [&Path; 2]) -> Outcome {
         ImagingFolder::read(results[0])?,
         ImagingFolder::read(results[1])?,
     ];
-    let traces = [Traces::open(results[0])?, Traces::open(results[1])?];
+    let open = |k: usize| Traces::open(results[k], folders[k].n_cells());
+    let traces = [open(0)?, open(1)?];
     let title = format!(
         "{} and {} · somata",
         name_of(results[0]),
@@ -68,15 +69,15 @@ pub fn write(path: &Path, results: [&Path; 2]) -> Outcome {
 struct Traces(NpyRows);
 
 impl Traces {
-    /// Opens the traces; none where the result has none, or only of no cells.
-    fn open(result: &Path) -> Outcome<Option<Self>> {
+    /// Opens the traces; none where the result has none, only of no cells, or not of every cell.
+    fn open(result: &Path, n_cells: usize) -> Outcome<Option<Self>> {
         let path = result.join("traces.npz");
         if !path.exists() {
             return Ok(None);
         }
         let rows = NpyRows::open_members(&path, &["dff"])?.pop().flatten();
         Ok(rows
-            .filter(|rows| rows.n_rows > 0 && rows.row_length > 0)
+            .filter(|rows| rows.n_rows > 0 && rows.n_rows >= n_cells && rows.row_length > 0)
             .map(Self))
     }
 

@@ -175,7 +175,7 @@ proptest! {
             next += block.n_frames;
         }
         prop_assert_eq!(next, n_frames);
-        prop_assert!(grid.block_frames % bin == 0 && grid.block_frames % 4 == 0);
+        prop_assert!(grid.block_frames.is_multiple_of(bin) && grid.block_frames.is_multiple_of(4));
         prop_assert_eq!(grid.n_bins(), n_frames.div_ceil(bin));
     }
 }
