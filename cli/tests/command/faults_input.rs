@@ -76,7 +76,13 @@ fn a_recording_that_is_cut_changed_or_removed_while_it_is_read() {
         let file = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
         file.set_len(whole.len() as u64 / 3).unwrap();
     });
-    ran.fails(3, &["recording.bin", "truncated"], &["copy"]);
+    // The first pass may have read it all by then: whitened data are kept, and what is missing is noticed when they have been used.
+    let (what, hint) = if ran.stderr.contains("truncated") {
+        ("truncated", "copy")
+    } else {
+        ("was changed while it was read", "same command")
+    };
+    ran.fails(3, &["recording.bin", what], &[hint]);
     nothing_left(&out);
 
     std::fs::write(&data, &whole).unwrap();
