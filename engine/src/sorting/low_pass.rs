@@ -5,7 +5,10 @@
 
 use std::f64::consts::{PI, TAU};
 
+use rayon::prelude::*;
+
 use super::templates::{Taps, Template};
+use crate::linalg;
 
 /// Where the filter falls to half, as a part of the sampling rate. A quarter of the rate is well into what it stops.
 const CUT: f64 = 0.22;
@@ -14,11 +17,11 @@ const HALF: usize = 20;
 /// Share of the energy on the templates' main channels that may be lost. On the others there is more noise, which should be.
 const MOST_LOST: f64 = 0.01;
 
-/// The templates up to a quarter of the sampling rate; `None` when too much of them lies above.
-pub fn low_passed(templates: &[Template], taps: Taps) -> Option<Vec<Template>> {
+/// The templates up to a quarter of the sampling rate; as they are when too much of them lies above.
+pub fn low_passed(templates: Vec<Template>, taps: Taps) -> Vec<Template> {
     let filter = filter();
     let passed: Vec<Template> = templates
-        .iter()
+        .par_iter()
         .map(|template| Template {
             channels: template.channels.clone(),
             waveform: template
@@ -33,15 +36,16 @@ pub fn low_passed(templates: &[Template], taps: Taps) -> Option<Vec<Template>> {
     for (template, passed) in templates.iter().zip(&passed) {
         if !template.channels.is_empty() {
             let main = template.main_entry(taps);
+            let energy = |row: &[f32]| linalg::dot(row, row);
             before += energy(template.row(main, taps));
             after += energy(passed.row(main, taps));
         }
     }
-    (after >= (1.0 - MOST_LOST) * before).then_some(passed)
-}
-
-fn energy(row: &[f32]) -> f64 {
-    row.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
+    if after >= (1.0 - MOST_LOST) * before {
+        passed
+    } else {
+        templates
+    }
 }
 
 /// A low pass: windowed sinc (Hann), symmetric, of sum 1.
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     fn a_spike_of_low_frequencies_stays() {
         let slow = burst(0.1);
-        let passed = low_passed(std::slice::from_ref(&slow), TAPS).expect("nothing is lost");
+        let passed = low_passed(vec![slow.clone()], TAPS);
         let worst = slow
             .waveform
             .iter()
@@ -106,7 +110,10 @@ mod tests {
 
     #[test]
     fn spikes_of_high_frequencies_are_left_as_they_are() {
-        assert!(low_passed(&[burst(0.1), burst(0.3)], TAPS).is_none());
+        let templates = vec![burst(0.1), burst(0.3)];
+        for (kept, own) in low_passed(templates.clone(), TAPS).iter().zip(&templates) {
+            assert_eq!(kept.waveform, own.waveform);
+        }
     }
 
     #[test]
@@ -116,7 +123,7 @@ mod tests {
         for (value, noise) in noisy.waveform.iter_mut().zip(&noise.waveform) {
             *value += 0.05 * noise;
         }
-        let passed = low_passed(&[noisy], TAPS).expect("little is lost");
+        let passed = low_passed(vec![noisy], TAPS);
         let clean = burst(0.1);
         let left = passed[0]
             .waveform

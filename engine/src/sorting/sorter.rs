@@ -14,6 +14,7 @@ use super::{
     detection::Detector,
     events::EventSample,
     geometry::{Geometry, padded},
+    low_pass::low_passed,
     mean_waveforms::{self, LabelledEvent},
     motion::{Motion, estimation, interpolation::Correction},
     passes::NotFinite,
@@ -664,6 +665,8 @@ impl Run<'_> {
     ) -> Result<Matchers<'b>> {
         let taps = self.taps();
         let rank = self.parameters.templates.rank as usize;
+        // Once for all sets: to move a template mixes channels, not times.
+        let templates = low_passed(templates, taps);
         let reference = MatchTables::new(&templates, rank, CHANNEL_KEEP, taps);
         let (group_of, groups) = match stage.correction {
             None => (vec![0; self.grid.blocks.len()], vec![Vec::new()]),

@@ -11,7 +11,6 @@ use somata_shaders::{
 };
 
 use super::{
-    low_pass::low_passed,
     motion::interpolation::Correction,
     shapes::Shapes,
     templates::{Taps, Template},
@@ -70,11 +69,9 @@ const MOST_KEEP: f64 = 1.0;
 const PAIR_SHARE: f64 = 0.15;
 
 impl MatchTables {
-    /// Low-rank approximation of `templates` without high frequencies (channels with a norm above `keep` noise deviations at least,
+    /// Low-rank approximation of `templates` (channels with a norm above `keep` noise deviations at least,
     /// components on them above half of that) and their products.
     pub fn new(templates: &[Template], rank: usize, keep: f64, taps: Taps) -> Self {
-        let low = low_passed(templates, taps);
-        let templates = low.as_deref().unwrap_or(templates);
         let parts: Vec<(Template, Vec<f64>, Vec<f64>)> = templates
             .par_iter()
             .map(|template| reduce(template, rank, keep, taps))
