@@ -11,7 +11,10 @@ use somata_engine::{
     movie::MovieInfo,
     parameters::{imaging::ImagingParameters, sorting::SortingParameters},
     recording::RecordingInfo,
-    sorting::{memory as sorting_memory, whitened_bytes},
+    sorting::{
+        memory::{self as sorting_memory, limit},
+        whitened_bytes,
+    },
 };
 
 use crate::{
@@ -66,12 +69,8 @@ pub struct SortShare {
     pub keep_whitened: bool,
 }
 
-/// Sets of templates that are held at least: tissue may go back and forth between two.
-const FEWEST_SETS: usize = 2;
-
 impl SortShare {
-    /// As many threads as are asked for and the memory allows, whatever the tissue does; then as many sets of templates. Sets that
-    /// are not held cost less time than threads that are missing.
+    /// As many threads as are asked for and the memory allows, whatever the tissue does; then as many sets of templates.
     ///
     /// # Errors
     /// When an option makes no sense, or one thread takes more than is allowed.
@@ -85,21 +84,26 @@ impl SortShare {
             sorting_memory::estimate(info, parameters, threads, sets, keep_whitened)
         };
         let what = format!("{} channels", info.n_channels());
-        let threads = threads(run, &what, |threads| estimate(threads, FEWEST_SETS))?;
-        let most = sorting_memory::MOST_SETS;
+        let fewest = limit::FEWEST_SETS;
+        let threads = threads(run, &what, |threads| estimate(threads, fewest))?;
         let template_sets = memory_budget(run)?
-            .filter(|&budget| estimate(threads, most) > budget)
-            .map(|budget| {
-                (FEWEST_SETS..most)
-                    .rev()
-                    .find(|&sets| estimate(threads, sets) <= budget)
-                    .unwrap_or(FEWEST_SETS)
-            });
+            .and_then(|budget| limit::share(threads, budget, estimate))
+            .map(|(_, sets)| sets)
+            .filter(|&sets| sets < limit::MOST_SETS);
         Ok(Self {
             threads,
             template_sets,
             keep_whitened,
         })
+    }
+
+    /// As [`memory`](Self::memory), of each kind of stage.
+    pub fn memory_by_stage(
+        self,
+        info: &RecordingInfo,
+        parameters: &SortingParameters,
+    ) -> Vec<(&'static str, u64)> {
+        sorting_memory::by_stage(info, parameters, self.threads, 1, self.keep_whitened).to_vec()
     }
 
     /// Bytes that the sort holds at most if the tissue does not move.
@@ -109,7 +113,7 @@ impl SortShare {
 
     /// Bytes that the sort holds at most if the tissue moves.
     pub fn memory_if_it_drifts(self, info: &RecordingInfo, parameters: &SortingParameters) -> u64 {
-        let sets = self.template_sets.unwrap_or(sorting_memory::MOST_SETS);
+        let sets = self.template_sets.unwrap_or(limit::MOST_SETS);
         sorting_memory::estimate(info, parameters, self.threads, sets, self.keep_whitened)
     }
 }

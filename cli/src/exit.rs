@@ -141,6 +141,13 @@ impl From<EngineError> for Failure {
                 };
                 Self::new(ExitCode::Output, error.to_string()).hint(hint)
             }
+            EngineError::Memory { needed, .. } => {
+                let hint = format!(
+                    "give `--memory {}MB` or more; the same command then goes on from the last finished stage",
+                    needed.div_ceil(1_000_000)
+                );
+                Self::new(ExitCode::Memory, error.to_string()).hint(hint)
+            }
             EngineError::Panicked(_) => Self::new(ExitCode::Unexpected, error.to_string()),
             EngineError::Cancelled => Self::new(ExitCode::Interrupted, error.to_string()),
         }
@@ -172,5 +179,29 @@ impl From<ValidationError> for Failure {
             }
         };
         Self::new(code, error.to_string()).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_memory_asks_for_enough_and_promises_to_go_on() {
+        let failure = Failure::from(EngineError::Memory {
+            what: "templates of 900 units".into(),
+            needed: 1_122_000_001,
+            allowed: 1_000_000_000,
+        });
+        assert_eq!(failure.code as i32, 137);
+        assert_eq!(
+            failure.message,
+            "the templates of 900 units need about 1123 MB of memory, of which 1000 MB are allowed"
+        );
+        let hint = failure.hint.expect("a hint");
+        assert!(
+            hint.starts_with("give `--memory 1123MB` or more; the same command then goes on"),
+            "{hint}"
+        );
     }
 }

@@ -22,6 +22,20 @@ pub enum EngineError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// More memory would be taken than is allowed.
+    #[error(
+        "the {what} need about {} MB of memory, of which {} MB are allowed",
+        needed.div_ceil(1_000_000),
+        allowed / 1_000_000
+    )]
+    Memory {
+        /// What needs it.
+        what: String,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        allowed: u64,
+    },
     /// A file of the work folder could not be written or read.
     #[error("could not {action} {path}: {source}")]
     Work {

@@ -1,12 +1,12 @@
 //! `somata sort`
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use somata_engine::{
-    device::DeviceChoice,
+    device::{CpuExecutor, DeviceChoice},
     error::EngineError,
     parameters::sorting::SortingParameters,
     recording::Recording,
@@ -25,7 +25,9 @@ use crate::{
     estimates::{self, SortShare},
     exit::Outcome,
     report,
-    run::{OutputArguments, RunArguments, Session, already_complete, parameters, rate},
+    run::{
+        OutputArguments, RunArguments, Session, already_complete, memory_budget, parameters, rate,
+    },
     sorting_output as output,
 };
 
@@ -228,6 +230,9 @@ pub fn sort_to(
         blocks_together: arguments.run.chunk_blocks,
         template_sets: share.template_sets,
         keep_whitened: share.keep_whitened,
+        // On a graphics card most of it is in the card's own memory.
+        memory_bytes: memory_budget(&arguments.run)?
+            .filter(|_| session.executor.name() == CpuExecutor::NAME),
     };
     let start = std::time::Instant::now();
     let result = session.outcome(sort(recording.as_ref(), parameters, options))?;
@@ -318,6 +323,7 @@ fn dry_run(
     let rounds = parameters.matching.rounds;
     let mut stages = vec!["survey".to_owned(), "detection".into(), "motion".into()];
     for round in 1..=rounds {
+        stages.push(format!("clustering {round}"));
         stages.push(format!("templates {round}"));
         stages.push(if round < rounds {
             format!("matching {round}")
@@ -335,6 +341,7 @@ fn dry_run(
         "template_sets_held": share.template_sets,
         "stages": stages,
         "memory_bytes": share.memory(info, parameters),
+        "memory_bytes_by_stage": share.memory_by_stage(info, parameters).into_iter().collect::<BTreeMap<_, _>>(),
         "memory_bytes_if_it_drifts": share.memory_if_it_drifts(info, parameters),
         "disk_bytes": estimates::sort_disk(info, share.keep_whitened),
         "out": path_text(&arguments.output.out),

@@ -31,6 +31,9 @@ pub struct CpuExecutor {
 }
 
 impl CpuExecutor {
+    /// Its name.
+    pub const NAME: &str = "cpu";
+
     /// An executor for `threads` threads.
     pub fn new(threads: usize) -> Self {
         Self {
@@ -120,7 +123,7 @@ fn call(dispatch: &Dispatch, slots: &mut [Slot]) -> Duration {
 
 impl Executor for CpuExecutor {
     fn name(&self) -> String {
-        "cpu".into()
+        Self::NAME.into()
     }
 
     fn resident_words(&self, name: &'static str, words: Vec<u32>) -> Result<Resident, DeviceError> {
@@ -132,10 +135,20 @@ impl Executor for CpuExecutor {
     }
 
     fn play(&self, commands: Commands) -> Result<Downloads, DeviceError> {
+        let mut is_downloaded = vec![false; commands.buffers.len()];
+        commands
+            .downloads
+            .iter()
+            .for_each(|id| is_downloaded[id.0] = true);
         let mut slots: Vec<Slot> = commands
             .buffers
             .into_iter()
-            .map(|plan| match plan.source {
+            .zip(is_downloaded)
+            .map(|(plan, is_downloaded)| match plan.source {
+                // It goes to the caller, and would take a buffer of up to twice its size out of the arena.
+                BufferSource::Uninitialised | BufferSource::Zeros if is_downloaded => {
+                    Slot::Owned(vec![0; plan.words])
+                }
                 BufferSource::Uninitialised => Slot::Owned(take(plan.words)),
                 BufferSource::Zeros => {
                     let mut buffer = take(plan.words);

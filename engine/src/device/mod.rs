@@ -129,4 +129,18 @@ impl dyn Executor + '_ {
     ) -> Result<Resident, DeviceError> {
         self.resident_words(name, commands::to_words(data))
     }
+
+    /// As [`resident`](Self::resident), of data that are of no other use: on the processor they are moved, not copied.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn resident_vec<T: bytemuck::Pod>(
+        &self,
+        name: &'static str,
+        data: Vec<T>,
+    ) -> Result<Resident, DeviceError> {
+        let words = bytemuck::allocation::try_cast_vec(data)
+            .unwrap_or_else(|(_, data)| commands::to_words(&data));
+        self.resident_words(name, words)
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Version of what is stored; a change of any stored type asks for another one, since content tells nothing of its types.
-const LAYOUT: &str = "layout 3";
+const LAYOUT: &str = "layout 4";
 
 /// Looks whether the input is still what it was.
 type Check<'a> = Box<dyn Fn() -> Result<()> + Send + Sync + 'a>;
@@ -107,12 +107,22 @@ impl<'a> Checkpoints<'a> {
 
     /// A stored result; a damaged file counts as none, and is made again.
     fn load<T: DeserializeOwned>(&self, stage: &str) -> Option<T> {
-        let bytes = fs::read(self.path(stage)?).ok()?;
-        let (stored, content) = bytes.split_at_checked(HASH_BYTES)?;
-        if blake3::hash(content).as_bytes() != stored {
+        let mut file = File::open(self.path(stage)?).ok()?;
+        let mut stored = [0; HASH_BYTES];
+        file.read_exact(&mut stored).ok()?;
+        // Read twice, and never whole: a result can be a good part of all memory, and its bytes would be as much again.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&mut file).ok()?;
+        if hasher.finalize().as_bytes() != &stored {
             return None;
         }
-        postcard::from_bytes(content).ok()
+        // Strings come by way of a buffer. All of them together are no longer than the file; pages without any are never touched.
+        let length = usize::try_from(file.stream_position().ok()?).ok()?;
+        let mut strings = vec![0; length];
+        file.seek(SeekFrom::Start(HASH_BYTES as u64)).ok()?;
+        let reader = BufReader::with_capacity(BUFFER_BYTES, file);
+        let (value, _) = postcard::from_io((reader, &mut strings)).ok()?;
+        Some(value)
     }
 
     fn store<T: Serialize>(&self, stage: &str, value: &T) -> Result<()> {
@@ -205,6 +215,24 @@ pub(crate) fn work_error(action: &'static str, path: &Path, source: io::Error) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strings_of_any_length_come_back() {
+        let folder = tempfile::tempdir().expect("folder");
+        let control = Control::default();
+        let checkpoints = Checkpoints::new(Some(folder.path()), &["input"]).expect("folder");
+        let long = "µ".repeat(3 * BUFFER_BYTES);
+        let value = (
+            vec![String::new(), long.clone(), "short".into()],
+            7u64,
+            long,
+        );
+        let put = checkpoints.stage(&control, "text", || Ok(value.clone()));
+        assert_eq!(put.expect("computed"), value);
+        let nothing = || Ok((Vec::<String>::new(), 0, String::new()));
+        let again = checkpoints.stage(&control, "text", nothing);
+        assert_eq!(again.expect("stored"), value);
+    }
 
     #[test]
     fn comes_back_and_is_made_again_when_damaged() {

@@ -1,5 +1,6 @@
 //! Averages of cleaned waveforms: from labelled events to templates.
 
+use serde::{Deserialize, Serialize};
 use somata_shaders::layout::SumWaveformsParams;
 
 use super::{
@@ -28,7 +29,7 @@ const BLOCKS_TOGETHER: u64 = 4;
 const BYTES_TOGETHER: u64 = 64 << 20;
 
 /// An event with the label that clustering gave it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct LabelledEvent {
     /// Trough, recording sample.
     pub sample: i64,
@@ -66,8 +67,8 @@ pub(super) fn average(
     let n_channels = stage.geometry.n_channels();
     let (table, n_neighbours) = padded(&stage.geometry.nearest(max_channels), |_| NONE);
     let neighbour = executor.resident("waveform_neighbour", &table)?;
-    let words = n_labels * n_neighbours * taps.n;
-    let mut sums = vec![0i64; words];
+    let length = n_neighbours * taps.n;
+    let mut sums: Vec<Vec<i64>> = vec![Vec::new(); n_labels];
     // Where the tissue moved every block may have its own templates to subtract.
     let fit = blocks_together(stage.whitened.bytes_per_block());
     let together = if stage.correction.is_some() {
@@ -105,13 +106,13 @@ pub(super) fn average(
             let x = stage.correction.map_or(x, |correction| {
                 correction.record(&mut commands, &chunk_blocks, x)
             });
-            let (list, count, capacity) = event_lists(&chunk_blocks, events);
+            let (labels, (list, count, capacity)) = event_lists(&chunk_blocks, events);
             let (list, count) = (
                 commands.upload("events", &list),
                 commands.upload("event_count", &count),
             );
             let neighbour = commands.resident(&neighbour);
-            let sums = commands.zeros("sums", words);
+            let sums = commands.zeros("sums", labels.len().max(1) * length);
             commands.dispatch(
                 &SumWaveformsParams {
                     n_blocks: n_blocks as u32,
@@ -133,14 +134,18 @@ pub(super) fn average(
                 .keep(&chunk_blocks, kept, &mut downloads, pass.control);
             let sums: Vec<i32> = downloads.take(sums);
             // The sums of the whole chunk belong to its first block; the others add nothing.
-            let mut results = vec![Vec::new(); n_blocks];
-            results[0] = sums;
+            let mut results = vec![(Vec::new(), Vec::new()); n_blocks];
+            results[0] = (labels, sums);
             Ok(results)
         },
-        |_, part| {
-            sums.iter_mut()
-                .zip(part)
-                .for_each(|(sum, part)| *sum += i64::from(part));
+        |_, (labels, part)| {
+            for (label, part) in labels.into_iter().zip(part.chunks_exact(length)) {
+                let sum = &mut sums[label as usize];
+                sum.resize(length, 0);
+                sum.iter_mut()
+                    .zip(part)
+                    .for_each(|(sum, &part)| *sum += i64::from(part));
+            }
             Ok(())
         },
     )?;
@@ -155,8 +160,11 @@ pub(super) fn average(
             *own[label].entry(event.unit).or_default() += f64::from(event.amplitude);
         }
     }
-    Ok((0..n_labels)
-        .map(|label| {
+    // With many clusters the sums are large: each goes when its mean is made.
+    Ok(sums
+        .into_iter()
+        .enumerate()
+        .map(|(label, sums)| {
             let n = counts[label].max(1) as f64;
             let mut near: Vec<(u32, usize)> = table
                 [channel[label] * n_neighbours..(channel[label] + 1) * n_neighbours]
@@ -168,8 +176,10 @@ pub(super) fn average(
             near.sort_unstable();
             let mut waveform = vec![0.0f32; near.len() * taps.n];
             for ((c, j), row) in near.iter().zip(waveform.chunks_exact_mut(taps.n)) {
-                let at = (label * n_neighbours + j) * taps.n;
-                for (value, &sum) in row.iter_mut().zip(&sums[at..at + taps.n]) {
+                for (value, &sum) in row
+                    .iter_mut()
+                    .zip(sums.get(j * taps.n..).unwrap_or_default())
+                {
                     *value = (sum as f64 / f64::from(SCALE) / n) as f32;
                 }
                 if let Some((matchers, _)) = known {
@@ -221,29 +231,45 @@ fn spike_lists(blocks: &[Block], spikes: &[Spike], taps: Taps) -> (Vec<u32>, Vec
     pack(&lists)
 }
 
-/// Events that belong to the blocks: entries (sample in the window, channel, label, 0), counts, capacity.
-fn event_lists(blocks: &[Block], events: &[LabelledEvent]) -> (Vec<u32>, Vec<u32>, usize) {
-    let lists: Vec<Vec<[u32; 4]>> = blocks
+/// Events that belong to the blocks: their labels, and of each the entries (sample in the window, channel, place of its label
+/// among these, 0), counts, capacity. A part of the recording has events of a part of the labels, and sums of only those.
+fn event_lists(
+    blocks: &[Block],
+    events: &[LabelledEvent],
+) -> (Vec<u32>, (Vec<u32>, Vec<u32>, usize)) {
+    let own: Vec<&[LabelledEvent]> = blocks
         .iter()
         .map(|block| {
+            let end = block.start as i64 + block.n_samples as i64;
             let first = events.partition_point(|event| event.sample < block.start as i64);
-            let last = events.partition_point(|event| {
-                event.sample < block.start as i64 + block.n_samples as i64
-            });
-            events[first..last]
+            &events[first..events.partition_point(|event| event.sample < end)]
+        })
+        .collect();
+    let mut labels: Vec<u32> = own
+        .iter()
+        .flat_map(|events| events.iter().map(|event| event.label))
+        .collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let lists: Vec<Vec<[u32; 4]>> = blocks
+        .iter()
+        .zip(own)
+        .map(|(block, events)| {
+            events
                 .iter()
                 .map(|event| {
+                    let label = labels.binary_search(&event.label);
                     [
                         (event.sample - block.start as i64) as u32 + MARGIN_SAMPLES as u32,
                         event.channel,
-                        event.label,
+                        label.expect("one of them") as u32,
                         0,
                     ]
                 })
                 .collect()
         })
         .collect();
-    pack(&lists)
+    (labels, pack(&lists))
 }
 
 fn pack(lists: &[Vec<[u32; 4]>]) -> (Vec<u32>, Vec<u32>, usize) {
@@ -257,4 +283,48 @@ fn pack(lists: &[Vec<[u32; 4]>]) -> (Vec<u32>, Vec<u32>, usize) {
         lists.iter().map(|list| list.len() as u32).collect(),
         capacity,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::blocks::BLOCK_SAMPLES;
+
+    #[test]
+    fn events_name_places_among_the_labels_that_their_blocks_have() {
+        let event = |sample: i64, label: u32| LabelledEvent {
+            sample,
+            channel: 10 + label,
+            label,
+            unit: -1,
+            amplitude: 1.0,
+        };
+        let end = BLOCK_SAMPLES as i64;
+        let events = [
+            event(-1, 4),
+            event(0, 9),
+            event(5, 2),
+            event(end - 1, 9),
+            event(end, 7),
+            event(2 * end, 3),
+        ];
+        let blocks: Vec<Block> = (0..2)
+            .map(|index| Block {
+                index,
+                start: (index * BLOCK_SAMPLES) as u64,
+                n_samples: BLOCK_SAMPLES,
+                segment_start: 0,
+                segment_end: 3 * BLOCK_SAMPLES as u64,
+            })
+            .collect();
+        let (labels, (list, count, capacity)) = event_lists(&blocks, &events);
+        assert_eq!((labels, count, capacity), (vec![2, 7, 9], vec![3, 1], 3));
+        let margin = MARGIN_SAMPLES as u32;
+        let entries: Vec<&[u32]> = list.chunks_exact(4).collect();
+        assert_eq!(entries[0], [margin, 19, 2, 0]);
+        assert_eq!(entries[1], [margin + 5, 12, 0, 0]);
+        assert_eq!(entries[2], [margin + end as u32 - 1, 19, 2, 0]);
+        assert_eq!(entries[3], [margin, 17, 1, 0]);
+        assert_eq!(event_lists(&blocks[..1], &[]).0, Vec::<u32>::new());
+    }
 }

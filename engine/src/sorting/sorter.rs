@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rayon::prelude::*;
@@ -16,6 +19,7 @@ use super::{
     geometry::{Geometry, padded},
     low_pass::low_passed,
     mean_waveforms::{self, LabelledEvent},
+    memory::limit::{Found, Limit},
     motion::{Motion, estimation, interpolation::Correction},
     passes::NotFinite,
     preprocessing::{
@@ -62,6 +66,9 @@ pub struct SortOptions<'a> {
     /// Keeps whitened data in a temporary file of the work folder, so that they are made once and not in every pass. It takes
     /// [`whitened_bytes`](super::whitened_bytes). Results do not depend on it.
     pub keep_whitened: bool,
+    /// Memory that may be taken, bytes. Where more clusters or units are found than [`estimate`](super::memory::estimate) assumes, what follows has
+    /// fewer threads and sets of templates, and the sort ends when that is not enough. Results do not depend on it.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Longest template, samples.
@@ -97,6 +104,16 @@ pub(super) struct Detected {
     pub(super) events: EventSample,
     pub(super) raster: estimation::Raster,
     pub(super) not_finite: NotFinite,
+}
+
+/// What clustering makes of the sampled events.
+#[derive(Deserialize, Serialize)]
+struct Clustered {
+    /// In order of time.
+    events: Vec<LabelledEvent>,
+    n_labels: usize,
+    /// Spikes of the last matching, without those of units that were no cells, in order of time.
+    spikes: Vec<Spike>,
 }
 
 /// What one round of matching leaves for the next.
@@ -185,6 +202,8 @@ pub fn sort(
         fs: info.sampling_frequency_hz,
         peak_capacity: AtomicUsize::new(256 + 24 * info.n_channels()),
         spike_capacity: AtomicUsize::new(256 + 8 * info.n_channels()),
+        lanes: AtomicUsize::new(options.executor.lanes()),
+        template_sets: AtomicUsize::new(options.template_sets.unwrap_or(usize::MAX).max(1)),
     };
     run.sort()
 }
@@ -257,6 +276,10 @@ pub(super) struct Run<'a> {
     pub(super) fs: f64,
     pub(super) peak_capacity: AtomicUsize,
     pub(super) spike_capacity: AtomicUsize,
+    /// Threads of a pass.
+    lanes: AtomicUsize,
+    /// Sets of templates of moved tissue that are held.
+    template_sets: AtomicUsize,
 }
 
 impl Run<'_> {
@@ -351,10 +374,24 @@ impl Run<'_> {
             let known = matcher.take();
             // Taken, not copied: they are the largest of what is held.
             let learned_from = std::mem::take(&mut matched);
+            // A stage of its own: the features go before the waveforms come.
+            let clustered =
+                self.checkpoints
+                    .stage(control, &format!("clustering {}", round + 1), || {
+                        Ok(self.cluster(known.as_ref(), learned_from))
+                    })?;
+            self.keep_within_memory(
+                Found::Clusters {
+                    n_labels: clustered.n_labels,
+                    n_events: clustered.events.len(),
+                    n_spikes: clustered.spikes.len(),
+                },
+                stage.correction.is_some(),
+            )?;
             let templates =
                 self.checkpoints
                     .stage(control, &format!("templates {}", round + 1), || {
-                        self.learn_templates(&stage, known.as_ref(), learned_from)
+                        self.learn_templates(&stage, known.as_ref(), clustered)
                     })?;
             drop(known);
             if templates.is_empty() {
@@ -532,6 +569,33 @@ impl Run<'_> {
         })
     }
 
+    /// Looks whether what follows on what was found keeps within the memory that is allowed, and takes fewer threads or holds fewer
+    /// sets of templates where it would not.
+    fn keep_within_memory(&self, found: Found, moves: bool) -> Result<()> {
+        let Some(bytes) = self.options.memory_bytes else {
+            return Ok(());
+        };
+        let limit = Limit {
+            info: self.recording.info(),
+            parameters: self.parameters,
+            bytes,
+            threads: self.options.executor.lanes(),
+            keep_whitened: self.options.keep_whitened,
+            moves,
+        };
+        let (lanes, sets) = limit.share(found)?;
+        if lanes < self.lanes.swap(lanes, Ordering::Relaxed) {
+            self.options.control.warn(format!(
+                "{found} are more than was assumed: to keep within the memory that is allowed, passes over the recording go on with fewer threads ({lanes})"
+            ));
+        }
+        self.template_sets.store(
+            sets.min(self.options.template_sets.unwrap_or(usize::MAX)),
+            Ordering::Relaxed,
+        );
+        Ok(())
+    }
+
     pub(super) fn pass<'p, S: Source + ?Sized>(
         &'p self,
         source: &'p S,
@@ -541,7 +605,7 @@ impl Run<'_> {
         Pass {
             source,
             control: self.options.control,
-            lanes: executor.lanes(),
+            lanes: self.lanes.load(Ordering::Relaxed),
             blocks_together: self
                 .options
                 .blocks_together
@@ -549,13 +613,8 @@ impl Run<'_> {
         }
     }
 
-    /// Clusters the sampled events and averages, cleans and merges the clusters' waveforms.
-    fn learn_templates(
-        &self,
-        stage: &Stage<'_>,
-        known: Option<&Matchers<'_>>,
-        matched: Matched,
-    ) -> Result<Vec<Template>> {
+    /// Clusters the sampled events of each channel, less those of units that were no cells.
+    fn cluster(&self, known: Option<&Matchers<'_>>, matched: Matched) -> Clustered {
         let parameters = self.parameters;
         let test = RefractoryTest::new(self.fs, self.n_samples());
         let Matched { mut spikes, events } = matched;
@@ -579,30 +638,27 @@ impl Run<'_> {
             .map(|events| cluster_channel(events, &parameters.clustering, &test))
             .collect();
         let mut labelled = Vec::new();
-        let mut trains: Vec<Vec<i64>> = Vec::new();
+        let mut n_labels = 0;
         for (events, labels) in channels.iter().zip(&labels) {
-            let first = trains.len();
-            let n_labels = labels.iter().copied().max().unwrap_or(-1) + 1;
-            let mut counts = vec![0u32; n_labels as usize];
+            let n_own = labels.iter().copied().max().unwrap_or(-1) + 1;
+            let mut counts = vec![0u32; n_own as usize];
             labels
                 .iter()
                 .filter(|&&label| label >= 0)
                 .for_each(|&label| counts[label as usize] += 1);
-            let mut index = vec![None; n_labels as usize];
+            let mut index = vec![None; n_own as usize];
             for (label, _) in counts
                 .iter()
                 .enumerate()
                 .filter(|&(_, &count)| count >= parameters.clustering.min_spikes)
             {
-                index[label] = Some(trains.len());
-                trains.push(Vec::new());
+                index[label] = Some(n_labels);
+                n_labels += 1;
             }
-            debug_assert!(trains.len() >= first);
             for (event, &label) in events.iter().zip(labels) {
                 if label >= 0
                     && let Some(at) = index[label as usize]
                 {
-                    trains[at].push(event.sample);
                     labelled.push(LabelledEvent {
                         sample: event.sample,
                         channel: event.channel,
@@ -613,23 +669,41 @@ impl Run<'_> {
                 }
             }
         }
-        if trains.is_empty() {
+        labelled.sort_by_key(|event| (event.sample, event.channel, event.label));
+        spikes.sort_by_key(|spike| (spike.sample, spike.unit));
+        Clustered {
+            events: labelled,
+            n_labels,
+            spikes,
+        }
+    }
+
+    /// Averages, cleans and merges the clusters' waveforms.
+    fn learn_templates(
+        &self,
+        stage: &Stage<'_>,
+        known: Option<&Matchers<'_>>,
+        clustered: Clustered,
+    ) -> Result<Vec<Template>> {
+        let Clustered {
+            events,
+            n_labels,
+            spikes,
+        } = clustered;
+        if n_labels == 0 {
             return Ok(Vec::new());
         }
-        // The features have done their work.
-        drop(channels);
-        labelled.sort_by_key(|event| (event.sample, event.channel, event.label));
+        let parameters = self.parameters;
         let taps = self.taps();
         let windows = stage.whitened.windows();
-        spikes.sort_by_key(|spike| (spike.sample, spike.unit));
         let mut means = mean_waveforms::average(
             self.options.executor,
             self.pass(&windows, stage.whitened.bytes_per_block()),
             &self.grid.blocks,
             stage,
             known.map(|matchers| (matchers, spikes.as_slice())),
-            &labelled,
-            trains.len(),
+            &events,
+            n_labels,
             parameters.templates.max_channels as usize,
             taps,
         )?;
@@ -651,6 +725,11 @@ impl Run<'_> {
             max_shift: samples(20.0 / 30.0),
             complete: known.is_some(),
         };
+        let mut trains: Vec<Vec<i64>> = vec![Vec::new(); n_labels];
+        for event in events {
+            trains[event.label as usize].push(event.sample);
+        }
+        let test = RefractoryTest::new(self.fs, self.n_samples());
         let merged = merge(means.into_iter().zip(trains).collect(), rule, &test, taps);
         Ok(merged.into_iter().map(|(template, _)| template).collect())
     }
@@ -668,6 +747,14 @@ impl Run<'_> {
         // Once for all sets: to move a template mixes channels, not times.
         let templates = low_passed(templates, taps);
         let reference = MatchTables::new(&templates, rank, CHANNEL_KEEP, taps);
+        self.keep_within_memory(
+            Found::Templates {
+                n_units: reference.n_units(),
+                n_pairs: reference.n_pairs(),
+                n_entries: reference.units.iter().map(|unit| unit.channels.len()).sum(),
+            },
+            stage.correction.is_some(),
+        )?;
         let (group_of, groups) = match stage.correction {
             None => (vec![0; self.grid.blocks.len()], vec![Vec::new()]),
             Some(correction) => correction.groups(&self.grid.blocks),
@@ -701,7 +788,7 @@ impl Run<'_> {
             bytes_per_block: 0,
             group_of,
             make: Box::new(make),
-            most_held: self.options.template_sets.unwrap_or(usize::MAX).max(1),
+            most_held: self.template_sets.load(Ordering::Relaxed).max(1),
             held: Mutex::default(),
         };
         let first = matchers.of(&self.grid.blocks[0])?;
@@ -709,7 +796,7 @@ impl Run<'_> {
         matchers.feature_length = first.feature_length();
         matchers.bytes_per_block = first.bytes_per_block();
         // Where nothing moves the one set has been made of them.
-        matchers.reference.free_products();
+        matchers.reference.free_factors();
         Ok(matchers)
     }
 }

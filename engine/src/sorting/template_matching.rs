@@ -49,14 +49,19 @@ pub struct MatchTables {
     /// Squared norms.
     pub norm2: Vec<f32>,
     rank: usize,
-    /// `[entry, rank]` over all units.
-    spatial: Vec<f32>,
-    /// `[unit, rank, tap]`.
-    temporal: Vec<f32>,
+    /// Of every unit; empty once a device has them.
+    factors: Vec<Factors>,
     pair_start: Vec<u32>,
     pair_unit: Vec<u32>,
-    /// `[pair, 2 * taps - 1]`.
-    cross: Vec<f32>,
+}
+
+/// A template of low rank as a product.
+#[derive(Clone)]
+struct Factors {
+    /// `[entry, rank]`.
+    spatial: Vec<f64>,
+    /// `[rank, tap]`.
+    temporal: Vec<f64>,
 }
 
 /// A channel stays in a template when it holds this share of its norm, but from [`MOST_KEEP`] noise deviations on always: so far
@@ -70,16 +75,12 @@ const PAIR_SHARE: f64 = 0.15;
 
 impl MatchTables {
     /// Low-rank approximation of `templates` (channels with a norm above `keep` noise deviations at least,
-    /// components on them above half of that) and their products.
+    /// components on them above half of that), and which of them interact.
     pub fn new(templates: &[Template], rank: usize, keep: f64, taps: Taps) -> Self {
-        let parts: Vec<(Template, Vec<f64>, Vec<f64>)> = templates
+        let (units, factors): (Vec<Template>, Vec<Factors>) = templates
             .par_iter()
             .map(|template| reduce(template, rank, keep, taps))
-            .collect();
-        let units: Vec<Template> = parts
-            .iter()
-            .map(|(template, _, _)| template.clone())
-            .collect();
+            .unzip();
         let norm2: Vec<f32> = units.iter().map(|unit| unit.norm2() as f32).collect();
         let neighbours: Vec<Vec<usize>> = (0..units.len())
             .into_par_iter()
@@ -106,33 +107,34 @@ impl MatchTables {
             pair_unit.extend(row.iter().map(|&j| j as u32));
             pair_start.push(pair_unit.len() as u32);
         }
-        let cross: Vec<Vec<f32>> = neighbours
-            .par_iter()
-            .enumerate()
-            .map(|(i, row)| {
-                row.iter()
-                    .flat_map(|&j| cross_products(&parts[i], &parts[j], rank, taps))
-                    .collect()
-            })
-            .collect();
         Self {
             taps,
             main_channel: units.iter().map(|unit| unit.main_channel(taps)).collect(),
             norm2,
             rank,
-            spatial: parts
-                .iter()
-                .flat_map(|(_, spatial, _)| spatial.iter().map(|&v| v as f32))
-                .collect(),
-            temporal: parts
-                .iter()
-                .flat_map(|(_, _, temporal)| temporal.iter().map(|&v| v as f32))
-                .collect(),
             units,
+            factors,
             pair_start,
             pair_unit,
-            cross: cross.concat(),
         }
+    }
+
+    /// `[pair, 2 * taps - 1]`: how much a spike of one unit of a pair adds to the score of the other. With many units these are by
+    /// far the largest of the tables.
+    fn products(&self) -> Vec<f32> {
+        let length = 2 * self.taps.n - 1;
+        let first: Vec<usize> = (0..self.n_units())
+            .flat_map(|unit| std::iter::repeat_n(unit, self.neighbours(unit).len()))
+            .collect();
+        let mut products = vec![0.0f32; first.len() * length];
+        products
+            .par_chunks_mut(length)
+            .zip(first.par_iter().zip(&self.pair_unit))
+            .for_each(|(cross, (&i, &j))| {
+                let of = |unit: usize| (&self.units[unit], &self.factors[unit]);
+                add_cross_products(of(i), of(j as usize), self.rank, self.taps, cross);
+            });
+        products
     }
 
     /// Units.
@@ -140,11 +142,14 @@ impl MatchTables {
         self.units.len()
     }
 
-    /// Frees what only a device needs once it has it: with many units the products are the largest of the tables.
-    pub fn free_products(&mut self) {
-        self.spatial = Vec::new();
-        self.temporal = Vec::new();
-        self.cross = Vec::new();
+    /// Pairs of units that interact.
+    pub fn n_pairs(&self) -> usize {
+        self.pair_unit.len()
+    }
+
+    /// Frees what only a device needs, once it has it.
+    pub fn free_factors(&mut self) {
+        self.factors = Vec::new();
     }
 
     /// Units whose templates interact with a unit's, itself included.
@@ -153,13 +158,8 @@ impl MatchTables {
     }
 }
 
-/// Low-rank form of a template: the template itself, `[entry, rank]` and `[rank, tap]`.
-fn reduce(
-    template: &Template,
-    rank: usize,
-    keep: f64,
-    taps: Taps,
-) -> (Template, Vec<f64>, Vec<f64>) {
+/// Low-rank form of a template: the template itself, and its factors.
+fn reduce(template: &Template, rank: usize, keep: f64, taps: Taps) -> (Template, Factors) {
     let norm = |entry: usize| {
         template
             .row(entry, taps)
@@ -208,45 +208,43 @@ fn reduce(
             waveform,
             n_events: template.n_events,
         },
-        spatial,
-        temporal,
+        Factors { spatial, temporal },
     )
 }
 
-/// `cross[d + taps - 1] = sum_c sum_l a[c, l + d] * b[c, l]`: how much a spike of `a` adds to the score of `b` that
+/// Adds `cross[d + taps - 1] = sum_c sum_l a[c, l + d] * b[c, l]`: how much a spike of `a` adds to the score of `b` that
 /// starts `d` samples later.
-fn cross_products(
-    a: &(Template, Vec<f64>, Vec<f64>),
-    b: &(Template, Vec<f64>, Vec<f64>),
+fn add_cross_products(
+    a: (&Template, &Factors),
+    b: (&Template, &Factors),
     rank: usize,
     taps: Taps,
-) -> Vec<f32> {
+    cross: &mut [f32],
+) {
     let n = taps.n;
     let mut mixing = vec![0.0f64; rank * rank];
-    for (i, j) in a.0.shared(&b.0) {
+    for (i, j) in a.0.shared(b.0) {
         for r in 0..rank {
             for s in 0..rank {
-                mixing[r * rank + s] += a.1[i * rank + r] * b.1[j * rank + s];
+                mixing[r * rank + s] += a.1.spatial[i * rank + r] * b.1.spatial[j * rank + s];
             }
         }
     }
-    let mut cross = vec![0.0f32; 2 * n - 1];
     for r in 0..rank {
-        let left = &a.2[r * n..(r + 1) * n];
+        let left = &a.1.temporal[r * n..(r + 1) * n];
         // The right side summed first: one correlation a rank instead of one a pair of ranks. Backwards, since a later sample of it
         // meets an earlier one of the left side.
         let right: Vec<f32> = (0..n)
             .rev()
             .map(|l| {
                 (0..rank)
-                    .map(|s| mixing[r * rank + s] * b.2[s * n + l])
+                    .map(|s| mixing[r * rank + s] * b.1.temporal[s * n + l])
                     .sum::<f64>() as f32
             })
             .collect();
         let left: Vec<f32> = left.iter().map(|&value| value as f32).collect();
-        add_correlation(&left, &right, &mut cross);
+        add_correlation(&left, &right, cross);
     }
-    cross
 }
 
 /// Adds the correlation of two signals of equal length, of which the second is backwards.
@@ -392,11 +390,17 @@ impl Matcher {
                 }
             }
         }
-        let spatial = executor.resident("spatial", &tables.spatial)?;
-        let temporal = executor.resident("temporal", &tables.temporal)?;
-        let cross = executor.resident("cross", &tables.cross)?;
-        tables.free_products();
-        let waveform = executor.resident("waveform", &waveform)?;
+        let floats = |of: fn(&Factors) -> &[f64]| -> Vec<f32> {
+            let factors = tables.factors.iter();
+            factors
+                .flat_map(|unit| of(unit).iter().map(|&v| v as f32))
+                .collect()
+        };
+        let spatial = executor.resident_vec("spatial", floats(|unit| &unit.spatial))?;
+        let temporal = executor.resident_vec("temporal", floats(|unit| &unit.temporal))?;
+        let cross = executor.resident_vec("cross", tables.products())?;
+        tables.free_factors();
+        let waveform = executor.resident_vec("waveform", waveform)?;
         tables
             .units
             .iter_mut()
@@ -628,6 +632,7 @@ mod tests {
             0.0,
             taps,
         );
+        let products = tables.products();
         for i in 0..2 {
             for (k, &j) in tables.neighbours(i).iter().enumerate() {
                 let (a, b) = (&tables.units[i], &tables.units[j as usize]);
@@ -642,8 +647,7 @@ mod tests {
                         }
                     }
                     let pair = tables.pair_start[i] as usize + k;
-                    let got =
-                        tables.cross[pair * (2 * taps.n - 1) + (d + taps.n as i64 - 1) as usize];
+                    let got = products[pair * (2 * taps.n - 1) + (d + taps.n as i64 - 1) as usize];
                     assert!((got - want).abs() < 1e-2, "{i} {j} {d}: {got} {want}");
                 }
             }

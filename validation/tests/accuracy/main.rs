@@ -7,4 +7,5 @@
 mod given_traces;
 mod imaging;
 mod matching;
+mod memory_limit;
 mod sorting;

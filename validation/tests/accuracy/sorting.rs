@@ -33,6 +33,7 @@ fn sorted(spec: &RecordingSpec) -> (SimulatedSource, SortingResult) {
         work: work.path(),
         blocks_together: None,
         template_sets: None,
+        memory_bytes: None,
         keep_whitened: true,
     };
     let result = sort(&source, &SortingParameters::default(), options).expect("sorts");

@@ -31,6 +31,7 @@ fn spikes(source: &SimulatedSource, executor: &dyn Executor) -> SpikeTrains {
         work: work.path(),
         blocks_together: None,
         template_sets: None,
+        memory_bytes: None,
         keep_whitened: true,
     };
     let result = sort(source, &SortingParameters::default(), options).expect("sorts");

@@ -1,11 +1,16 @@
-//! How much memory a sort takes, before it begins.
+//! How much memory a sort takes, before it begins and on the way.
 //!
 //! Not a fit: each stage's buffers are counted as the stage makes them (`passes.rs`, `mean_waveforms.rs`, the survey), and the
-//! largest stage counts. What is not known beforehand is assumed: units and events a channel as most recordings have them. The
+//! largest stage counts. What is not known beforehand is assumed: units, clusters and events a channel as most recordings have them. The
 //! allocator keeps some of what was freed; that part is assumed too. What is asked of it is
 //! in docs/concepts/memory.md, and is tested with the real program (`cli/tests/command/estimates.rs`).
 //!
+//! On the way clusters and templates are counted. Where there are far more than was assumed, a sort with a limit takes fewer
+//! threads for what follows, or ends before it takes more than it may ([`limit`]).
+//!
 //! It is of the processor: on a graphics card most of these buffers are in its own memory.
+
+pub mod limit;
 
 use somata_shaders::cpu::sorting::score_templates::scratch_bytes;
 
@@ -29,6 +34,8 @@ use crate::{
 
 /// Units of a channel, as assumed.
 const UNITS_PER_CHANNEL: f64 = 0.5;
+/// Clusters of a channel, as assumed: most cells are the largest on several channels by turns.
+const LABELS_PER_CHANNEL: f64 = 2.25;
 /// Spikes and other events a second of a channel, as assumed.
 const EVENTS_HZ: f64 = 8.0;
 /// The program itself, with its threads' stacks and what the system's libraries hold.
@@ -48,6 +55,21 @@ pub fn estimate(
     template_sets: usize,
     keep_whitened: bool,
 ) -> u64 {
+    by_stage(info, parameters, threads, template_sets, keep_whitened)
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .max()
+        .expect("stages")
+}
+
+/// As [`estimate`], of each kind of stage.
+pub fn by_stage(
+    info: &RecordingInfo,
+    parameters: &SortingParameters,
+    threads: usize,
+    template_sets: usize,
+    keep_whitened: bool,
+) -> [(&'static str, u64); 7] {
     let need = Need::new(
         info,
         parameters,
@@ -55,21 +77,22 @@ pub fn estimate(
         template_sets,
         keep_whitened,
     );
-    let stages = [
-        need.survey(),
-        need.detection(),
-        need.clustering(),
-        need.templates(),
-        need.matching(),
-        need.last_matching(),
-        need.waveforms(),
-    ];
-    let largest = stages.into_iter().fold(0.0, f64::max);
-    PROGRAM_BYTES + ((1.0 + KEPT) * largest) as u64
+    [
+        ("survey", need.survey()),
+        ("detection", need.detection()),
+        ("clustering", need.clustering()),
+        ("templates", need.templates()),
+        ("matching", need.matching()),
+        ("last matching", need.last_matching()),
+        ("waveforms", need.waveforms()),
+    ]
+    .map(|(stage, bytes)| (stage, whole(bytes)))
 }
 
-/// Sets of moved templates at most.
-pub const MOST_SETS: usize = MAX_GROUPS;
+/// What the system sees of so many counted bytes.
+fn whole(bytes: f64) -> u64 {
+    PROGRAM_BYTES + ((1.0 + KEPT) * bytes) as u64
+}
 
 /// Templates of tissue that moved reach more channels, and touch more of each other: a set of them takes so many times what their own
 /// size would make it.
@@ -95,6 +118,12 @@ struct Need<'a> {
     keep_whitened: bool,
     /// Units.
     n_units: f64,
+    /// Clusters before they are merged.
+    n_labels: f64,
+    /// Blocks of the recording.
+    n_blocks: f64,
+    /// Pairs of templates that interact and channels of all templates, where they are known.
+    known: Option<(f64, f64)>,
     /// Values of a feature vector.
     feature_length: f64,
     /// Events that are kept for clustering.
@@ -141,13 +170,16 @@ impl<'a> Need<'a> {
             skew: if delays { 1.0 } else { 0.0 },
             keep_whitened,
             n_units: (UNITS_PER_CHANNEL * n_channels).max(2.0),
+            n_labels: (LABELS_PER_CHANNEL * n_channels).max(4.0),
+            n_blocks,
+            known: None,
             feature_length,
             n_events: n_channels * (EVENTS_HZ * info.duration_s()).min(most_events as f64),
             n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
             n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
             groups: if template_sets > 1 && parameters.motion.correct && shows_motion(&geometry) {
                 // A thread keeps the set that it works with.
-                MOVED_SETS * (template_sets as f64 + lanes).min(MOST_SETS as f64)
+                MOVED_SETS * (template_sets as f64 + lanes).min(MAX_GROUPS as f64)
             } else {
                 1.0
             },
@@ -184,6 +216,16 @@ impl<'a> Need<'a> {
         self.n_events * (64.0 + 16.0 + 4.0 * self.feature_length)
     }
 
+    /// The same while they are collected: some wait to be sorted out.
+    fn collected(&self) -> f64 {
+        1.125 * self.events()
+    }
+
+    /// The events without their features, with labels.
+    fn labelled(&self) -> f64 {
+        32.0 * self.n_events
+    }
+
     /// Lists of a block's events that come back with features, of all blocks under way.
     fn lists(&self, per_channel: f64) -> f64 {
         let capacity = 256.0 + per_channel * self.n_channels;
@@ -198,12 +240,13 @@ impl<'a> Need<'a> {
         } else {
             (self.n_units, self.n_channels.min(40.0))
         };
-        let pairs = units.min(units / self.n_channels * 2.0 * channels + 1.0);
-        let products = units * pairs * 8.0 * self.n_taps;
-        let waveforms = units * channels * 4.0 * self.n_taps;
+        let of_one = units.min(units / self.n_channels * 2.0 * channels + 1.0);
+        let (pairs, entries) = self.known.unwrap_or((units * of_one, units * channels));
+        let products = pairs * 8.0 * self.n_taps;
+        let waveforms = entries * 4.0 * self.n_taps;
         if self.groups > 1.0 {
             // The sets, the templates at rest, and what making a set takes.
-            self.groups * (products + waveforms) + waveforms + 2.0 * (products + waveforms)
+            self.groups * (products + waveforms) + 4.0 * waveforms
         } else {
             products + 3.0 * waveforms
         }
@@ -235,13 +278,17 @@ impl<'a> Need<'a> {
     }
 
     fn detection(&self) -> f64 {
-        self.whitening(1.0) + self.lanes * self.window + self.lists(24.0) + self.events()
+        self.whitening(1.0) + self.lanes * self.window + self.lists(24.0) + self.collected()
     }
 
     fn clustering(&self) -> f64 {
         // A channel's events a thread: rotated, and labelled.
         let one = self.n_events / self.n_channels;
-        self.events() + self.lanes * one * 8.0 * (self.feature_length + 40.0)
+        self.events()
+            + self.lanes * one * 8.0 * (self.feature_length + 40.0)
+            + 1.5 * self.labelled()
+            + self.tables()
+            + 24.0 * self.n_spikes
     }
 
     fn templates(&self) -> f64 {
@@ -254,13 +301,17 @@ impl<'a> Need<'a> {
         let near = self
             .n_channels
             .min(f64::from(self.parameters.templates.max_channels));
-        // Before they are merged there are more clusters than units.
-        let sums = 2.0 * self.n_units * near * self.n_taps * 4.0;
+        let sums = near * self.n_taps * 4.0;
+        // A part of the recording has sums of the clusters of which it has events.
+        let events = self.n_events / self.n_blocks.max(1.0) * blocks;
+        let parts = (self.lanes + 1.0) * self.n_labels.min(events) * sums;
         self.whitened(blocks)
             + self.lanes * self.moved_back()
-            + (2.0 * self.lanes + 2.0) * sums
+            + 2.0 * self.n_labels * sums
+            + parts
+            + self.labelled()
             + self.tables()
-            + 24.0 * self.n_spikes
+            + 16.0 * self.n_spikes
     }
 
     /// Scores of all units in a window, and the spectra that they are made with.
@@ -279,7 +330,7 @@ impl<'a> Need<'a> {
             + self.lanes * (self.window + self.moved_back() + self.scores())
             + self.lists(24.0)
             + self.lists(8.0)
-            + self.events()
+            + self.collected()
             + self.tables()
             + 24.0 * self.n_spikes
     }
