@@ -101,7 +101,7 @@ kernel! {
         /// Groups of channels that share a reference.
         n_groups: u32,
     }
-    workgroups(self) { [self.n_samples.div_ceil(64), self.n_groups, self.n_blocks] }
+    workgroups(self) { [self.n_samples.div_ceil(8), self.n_groups, self.n_blocks] }
 }
 
 kernel! {

@@ -69,11 +69,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
         if inside {
-            for (var s = 0u; s < params.n_shapes; s++) {
-                var sum = vec4<f32>(0.0);
+            // Three shapes for one reading of the field; where there are fewer the last one again.
+            for (var s = 0u; s < params.n_shapes; s += 3u) {
+                let last = params.n_shapes - 1u;
+                let shapes = vec3<u32>(s, min(s + 1u, last), min(s + 2u, last)) * params.n_taps;
+                var sum0 = vec4<f32>(0.0);
+                var sum1 = vec4<f32>(0.0);
+                var sum2 = vec4<f32>(0.0);
                 for (var k = 0u; k < n_taps; k++) {
-                    sum += field[lane + k] * shape[s * params.n_taps + k];
+                    let value = field[lane + k];
+                    sum0 += value * shape[shapes.x + k];
+                    sum1 += value * shape[shapes.y + k];
+                    sum2 += value * shape[shapes.z + k];
                 }
+                let sum = max(sum0, max(sum1, sum2));
                 best = max(best, max(max(sum.x, sum.y), max(sum.z, sum.w)));
             }
         }

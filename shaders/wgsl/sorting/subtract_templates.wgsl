@@ -72,11 +72,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let begin = workgroupUniformLoad(&range_begin);
     let end = workgroupUniformLoad(&range_end);
     let at = (group.z * params.n_channels + c) * params.n_samples + t;
-    let inside = t < params.n_samples;
+    // Most samples are touched by no spike: they are neither read nor written.
+    var is_touched = false;
     var value = 0.0;
-    if inside {
-        value = x[at];
-    }
     for (var chunk = begin; chunk < end; chunk += LANES) {
         // Each invocation finds the entry of one spike on this channel.
         let mine = chunk + lane;
@@ -96,13 +94,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
         for (var s = 0u; s < min(end - chunk, LANES); s++) {
             let start = start_of[s];
-            if entry_of[s] != NONE && t >= start && t - start < params.n_taps {
+            if entry_of[s] != NONE && t >= start && t - start < params.n_taps && t < params.n_samples {
+                if !is_touched {
+                    is_touched = true;
+                    value = x[at];
+                }
                 value -= amplitude_of[s] * waveform[entry_of[s] * params.n_taps + t - start];
             }
         }
         workgroupBarrier();
     }
-    if inside {
+    if is_touched {
         x[at] = value;
     }
 }

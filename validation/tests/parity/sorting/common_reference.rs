@@ -55,6 +55,7 @@ fn medians_of_groups_of_many_sizes() {
         (2, 67, vec![1, 0, 64, 5]),
         (3, 33, vec![96, 31]),
         (1, 5, vec![1024, 384]),
+        (1, 9, vec![424, 425]),
     ] {
         // Groups share out the channels at random; two channels belong to none.
         let used: usize = sizes.iter().sum();
