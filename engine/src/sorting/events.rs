@@ -74,6 +74,14 @@ impl EventSample {
         }
     }
 
+    /// Part of each channel's events that is kept.
+    pub fn shares(&self) -> Vec<f64> {
+        let limits = self.limits.iter();
+        limits
+            .map(|&limit| limit as f64 / u64::MAX as f64)
+            .collect()
+    }
+
     /// The kept events of every channel, in order of time.
     pub fn into_channels(mut self) -> Vec<Vec<SpikeEvent>> {
         self.end();

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    clustering::{cluster_channel, refractory::RefractoryTest},
+    clustering::{cluster_channel, noise::drop_noise, refractory::RefractoryTest},
     curation,
     detection::Detector,
     events::EventSample,
@@ -618,6 +618,7 @@ impl Run<'_> {
         let parameters = self.parameters;
         let test = RefractoryTest::new(self.fs, self.n_samples());
         let Matched { mut spikes, events } = matched;
+        let shares = events.shares();
         let mut channels = events.into_channels();
         if let Some(matchers) = known {
             let verdict = curation::judge(
@@ -633,9 +634,16 @@ impl Run<'_> {
                 events.retain(|event| event.unit < 0 || verdict[event.unit as usize].is_none());
             }
         }
+        let threshold = parameters.detection.threshold;
+        let seconds = self.n_samples() as f64 / self.fs;
         let labels: Vec<Vec<i32>> = channels
             .par_iter()
-            .map(|events| cluster_channel(events, &parameters.clustering, &test))
+            .zip(&shares)
+            .map(|(events, share)| {
+                let mut labels = cluster_channel(events, &parameters.clustering, &test);
+                drop_noise(events, &mut labels, threshold, share * seconds);
+                labels
+            })
             .collect();
         let mut labelled = Vec::new();
         let mut n_labels = 0;

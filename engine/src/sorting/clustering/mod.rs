@@ -6,6 +6,7 @@
 
 pub mod kmeans;
 pub mod mixture;
+pub mod noise;
 pub mod random;
 pub mod refractory;
 mod strips;
