@@ -273,8 +273,10 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
             "survey",
             "detection",
             "motion",
+            "clustering 1",
             "templates 1",
             "matching 1",
+            "clustering 2",
             "templates 2",
             "last matching",
             "curation",
@@ -286,6 +288,11 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
         (&Value::from(4), &Value::from(1))
     );
     assert!(plan["memory_bytes"].as_u64().unwrap() > 0 && plan["disk_bytes"].as_u64().unwrap() > 0);
+    let by_stage = plan["memory_bytes_by_stage"].as_object().unwrap();
+    assert_eq!(
+        by_stage.values().max_by_key(|bytes| bytes.as_u64()),
+        Some(&plan["memory_bytes"])
+    );
     assert_eq!(plan["parameters"]["matching"]["rounds"], 2);
     let left: Vec<_> = folder
         .path()

@@ -32,10 +32,12 @@ use crate::{
     },
 };
 
-/// Units of a channel, as assumed.
-const UNITS_PER_CHANNEL: f64 = 0.5;
+/// Units of a channel that are matched with, as assumed: more than in the end.
+const UNITS_PER_CHANNEL: f64 = 0.75;
 /// Clusters of a channel, as assumed: most cells are the largest on several channels by turns.
-const LABELS_PER_CHANNEL: f64 = 2.25;
+const LABELS_PER_CHANNEL: f64 = 1.75;
+/// Channels that a template reaches, as assumed.
+const REACH: f64 = 30.0;
 /// Spikes and other events a second of a channel, as assumed.
 const EVENTS_HZ: f64 = 8.0;
 /// The program itself, with its threads' stacks and what the system's libraries hold.
@@ -97,10 +99,8 @@ fn whole(bytes: f64) -> u64 {
 /// Templates of tissue that moved reach more channels, and touch more of each other: a set of them takes so many times what their own
 /// size would make it.
 const MOVED_SETS: f64 = 1.5;
-/// Before the last round there are more templates than units in the end, by this factor, and a set is made of all.
-const EARLY_UNITS: f64 = 1.5;
 /// Channels that a template of tissue that moved reaches.
-const MOVED_REACH: f64 = 60.0;
+const MOVED_REACH: f64 = 50.0;
 
 /// Sizes that the stages share, bytes where nothing else is said.
 struct Need<'a> {
@@ -234,12 +234,14 @@ impl<'a> Need<'a> {
 
     /// Templates and their products on the device.
     fn tables(&self) -> f64 {
-        // A template reaches some forty channels and touches those of as many units.
-        let (units, channels) = if self.groups > 1.0 {
-            (EARLY_UNITS * self.n_units, self.n_channels.min(MOVED_REACH))
+        let units = self.n_units;
+        let reach = if self.groups > 1.0 {
+            MOVED_REACH
         } else {
-            (self.n_units, self.n_channels.min(40.0))
+            REACH
         };
+        // A template touches those of the units on the channels around those that it reaches.
+        let channels = self.n_channels.min(reach);
         let of_one = units.min(units / self.n_channels * 2.0 * channels + 1.0);
         let (pairs, entries) = self.known.unwrap_or((units * of_one, units * channels));
         let products = pairs * 8.0 * self.n_taps;
