@@ -230,31 +230,58 @@ fn add_cross_products(
             }
         }
     }
+    let (mut left, mut right) = (padded(n), vec![0.0f32; n]);
+    let mut mixed = vec![0.0f64; n];
     for r in 0..rank {
-        let left = &a.1.temporal[r * n..(r + 1) * n];
-        // The right side summed first: one correlation a rank instead of one a pair of ranks. Backwards, since a later sample of it
-        // meets an earlier one of the left side.
-        let right: Vec<f32> = (0..n)
-            .rev()
-            .map(|l| {
-                (0..rank)
-                    .map(|s| mixing[r * rank + s] * b.1.temporal[s * n + l])
-                    .sum::<f64>() as f32
-            })
-            .collect();
-        let left: Vec<f32> = left.iter().map(|&value| value as f32).collect();
+        // The right side summed first: one correlation a rank instead of one a pair of ranks.
+        mixed.fill(0.0);
+        for s in 0..rank {
+            let weight = mixing[r * rank + s];
+            let component = &b.1.temporal[s * n..(s + 1) * n];
+            mixed
+                .iter_mut()
+                .zip(component)
+                .for_each(|(sum, &value)| *sum += weight * value);
+        }
+        let single = |to: &mut [f32], from: &[f64]| {
+            to.iter_mut().zip(from).for_each(|(to, &v)| *to = v as f32);
+        };
+        single(
+            &mut left[n - 1..2 * n - 1],
+            &a.1.temporal[r * n..(r + 1) * n],
+        );
+        single(&mut right, &mixed);
         add_correlation(&left, &right, cross);
     }
 }
 
-/// Adds the correlation of two signals of equal length, of which the second is backwards.
+/// Lags that are summed in registers.
+const LAGS: usize = 32;
+
+/// Room for `n` samples from `n - 1` on, with zeros on either side: all lags of a piece then take the same samples of the right side.
+fn padded(n: usize) -> Vec<f32> {
+    vec![0.0; 3 * n + LAGS]
+}
+
+/// Adds the correlation of two signals of equal length `n`, the left one [`padded`]:
+/// `cross[d + n - 1] += sum_l left[l + d] * right[l]`.
 #[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
-fn add_correlation(left: &[f32], backwards: &[f32], cross: &mut [f32]) {
-    for (k, &value) in left.iter().enumerate() {
-        // l + d = k, so d + n - 1 = k - l + n - 1.
-        for (cross, &right) in cross[k..].iter_mut().zip(backwards) {
-            *cross += value * right;
+fn add_correlation(left: &[f32], right: &[f32], cross: &mut [f32]) {
+    let n = right.len();
+    for (piece, cross) in cross.chunks_mut(LAGS).enumerate() {
+        let first = piece * LAGS;
+        let mut sums = [0.0f32; LAGS];
+        sums[..cross.len()].copy_from_slice(cross);
+        // Samples that meet the left side at one lag of the piece or another.
+        let range = (n - 1).saturating_sub(first + LAGS - 1)..n.min(2 * n - 1 - first);
+        for (l, &right) in range.clone().zip(&right[range]) {
+            let left = &left[first + l..first + l + LAGS];
+            sums.iter_mut()
+                .zip(left)
+                .for_each(|(sum, &left)| *sum += left * right);
         }
+        let own = cross.len();
+        cross.copy_from_slice(&sums[..own]);
     }
 }
 

@@ -8,8 +8,10 @@ use crate::{
     layout::InterpolateMotionParams,
 };
 
-/// Samples that are summed at a time.
+/// Samples whose sources stay in the cache for all channels.
 const TILE: usize = 1024;
+/// Samples that are summed in registers.
+const PIECE: usize = 64;
 
 /// `out[c, t] = sum_k weight[block, c, k] * x[neighbour[c, k], t]`; `x` and `out` `[block, channel, time]`,
 /// `neighbour` `[channel, n_neighbours]`, `weight` `[block, channel, n_neighbours]`.
@@ -45,19 +47,32 @@ fn interpolate_block(
     n_neighbours: usize,
 ) {
     // Tiles of time outside, channels inside: the sources of a tile stay in the cache for all channels.
+    let mut sources: Vec<(f32, usize)> = Vec::with_capacity(n_neighbours);
     for start in (0..samples).step_by(TILE) {
         let n = TILE.min(samples - start);
         for (c, out) in out.chunks_exact_mut(samples).enumerate() {
-            let out = &mut out[start..start + n];
-            out.fill(0.0);
-            for k in c * n_neighbours..(c + 1) * n_neighbours {
-                let w = weight[k];
-                if w != 0.0 {
-                    let from = neighbour[k] as usize * samples + start;
-                    out.iter_mut()
-                        .zip(&x[from..from + n])
-                        .for_each(|(out, x)| *out += w * x);
+            let entries = c * n_neighbours..(c + 1) * n_neighbours;
+            let of_channel = weight[entries.clone()].iter().zip(&neighbour[entries]);
+            sources.clear();
+            sources.extend(
+                of_channel
+                    .filter(|(w, _)| **w != 0.0)
+                    .map(|(&w, &source)| (w, source as usize * samples + start)),
+            );
+            let (pieces, rest) = out[start..start + n].as_chunks_mut::<PIECE>();
+            for (i, out) in pieces.iter_mut().enumerate() {
+                let mut sums = [0.0f32; PIECE];
+                for &(w, from) in &sources {
+                    let x = &x[from + i * PIECE..from + (i + 1) * PIECE];
+                    sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += w * x);
                 }
+                *out = sums;
+            }
+            let done = n - rest.len();
+            rest.fill(0.0);
+            for &(w, from) in &sources {
+                let x = &x[from + done..from + n];
+                rest.iter_mut().zip(x).for_each(|(sum, x)| *sum += w * x);
             }
         }
     }
