@@ -14,12 +14,13 @@ use crate::{
 };
 
 /// Keys whose values differ between machines and runs.
-const VARIES: [&str; 30] = [
+const VARIES: [&str; 31] = [
     "seconds",
     "frames_per_second",
     "finished",
     "peak_memory_bytes",
     "memory_bytes",
+    "memory_bytes_by_stage",
     "memory_bytes_if_it_drifts",
     "disk_bytes",
     "key",

@@ -38,12 +38,12 @@ const UNITS_PER_CHANNEL: f64 = 0.75;
 const LABELS_PER_CHANNEL: f64 = 1.75;
 /// Channels that a template reaches, as assumed.
 const REACH: f64 = 30.0;
-/// Spikes and other events a second of a channel, as assumed.
-const EVENTS_HZ: f64 = 8.0;
+/// Spikes and other events a second of a channel, as assumed: the mean of channels of which few have many, and many few.
+const EVENTS_HZ: f64 = 4.0;
 /// The program itself, with its threads' stacks and what the system's libraries hold.
 const PROGRAM_BYTES: u64 = 14 << 20;
 /// Part of the counted bytes that the allocator holds beside them (freed, not given back), as assumed.
-const KEPT: f64 = 0.12;
+const KEPT: f64 = 0.05;
 
 /// Bytes that a sort with `threads` threads holds at most, on the processor.
 ///
@@ -101,6 +101,12 @@ fn whole(bytes: f64) -> u64 {
 const MOVED_SETS: f64 = 1.5;
 /// Channels that a template of tissue that moved reaches.
 const MOVED_REACH: f64 = 50.0;
+
+/// Events that are kept of a channel on average, where at most `most` are and there are `mean` on average: numbers as unequal as those
+/// of an exponential distribution.
+fn kept_events(mean: f64, most: f64) -> f64 {
+    mean * -(-most / mean).exp_m1()
+}
 
 /// Sizes that the stages share, bytes where nothing else is said.
 struct Need<'a> {
@@ -174,7 +180,7 @@ impl<'a> Need<'a> {
             n_blocks,
             known: None,
             feature_length,
-            n_events: n_channels * (EVENTS_HZ * info.duration_s()).min(most_events as f64),
+            n_events: n_channels * kept_events(EVENTS_HZ * info.duration_s(), most_events as f64),
             n_spikes: EVENTS_HZ * n_channels * info.duration_s(),
             n_taps: taps(parameters, info.sampling_frequency_hz).n as f64,
             groups: if template_sets > 1 && parameters.motion.correct && shows_motion(&geometry) {
