@@ -98,7 +98,7 @@ fn hold(comparison: &Comparison, accuracy: f64, false_positive: usize) {
 #[test]
 fn dense_probe_at_rest() {
     let (_, result, comparison) = scored(&spec(RecordingKind::Static, 32, 16, 30.0, 5));
-    hold(&comparison, 0.60, 3);
+    hold(&comparison, 0.74, 1);
     assert!(
         result.motion.is_none(),
         "nothing moved, so nothing may be corrected"
@@ -108,7 +108,7 @@ fn dense_probe_at_rest() {
 #[test]
 fn drifting_probe() {
     let (source, result, comparison) = scored(&spec(RecordingKind::Drift, 64, 30, 40.0, 6));
-    hold(&comparison, 0.45, 8);
+    hold(&comparison, 0.77, 2);
     let motion = result.motion.expect("the probe moved by 20 µm");
     let estimate = Displacement {
         time_bins_s: motion.time_s.clone(),
@@ -131,13 +131,13 @@ fn drifting_probe() {
 #[test]
 fn utah_array() {
     let (_, _, comparison) = scored(&spec(RecordingKind::Utah, 24, 24, 30.0, 7));
-    hold(&comparison, 0.40, 4);
+    hold(&comparison, 0.45, 1);
 }
 
 #[test]
 fn tetrode() {
     let (_, _, comparison) = scored(&spec(RecordingKind::Tetrode, 4, 4, 40.0, 8));
-    hold(&comparison, 0.40, 2);
+    hold(&comparison, 0.80, 1);
 }
 
 #[test]
