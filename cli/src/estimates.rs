@@ -81,7 +81,13 @@ impl SortShare {
         keep_whitened: bool,
     ) -> Outcome<Self> {
         let estimate = |threads, sets| {
-            sorting_memory::estimate(info, parameters, threads, sets, keep_whitened)
+            limit::with_margin(sorting_memory::estimate(
+                info,
+                parameters,
+                threads,
+                sets,
+                keep_whitened,
+            ))
         };
         let what = format!("{} channels", info.n_channels());
         let fewest = limit::FEWEST_SETS;

@@ -15,6 +15,14 @@ pub const MOST_SETS: usize = MAX_GROUPS;
 /// Sets of moved templates at least: tissue may go back and forth between two.
 pub const FEWEST_SETS: usize = 2;
 
+/// A part of what is allowed that stays free, as a part of the estimate: that is how far it is off where nothing is unusual.
+const MARGIN: f64 = 0.15;
+
+/// Bytes that should be allowed where so many are estimated.
+pub fn with_margin(estimated: u64) -> u64 {
+    (estimated as f64 * (1.0 + MARGIN)) as u64
+}
+
 /// Threads, up to `most`, and sets of moved templates that `estimate` (of threads and sets) lets have within `allowed` bytes: as many
 /// threads as there can be, then as many sets. Sets that are not held cost less time than threads that are missing. Nothing when one
 /// thread takes more.
@@ -85,7 +93,7 @@ impl Limit<'_> {
                 sets,
                 self.keep_whitened,
             );
-            whole(need.after(found))
+            with_margin(whole(need.after(found)))
         };
         share(self.threads, self.bytes, bytes).ok_or_else(|| EngineError::Memory {
             what: found.to_string(),
@@ -171,7 +179,7 @@ mod tests {
         let limit = Limit {
             info: &info,
             parameters: &parameters,
-            bytes: estimate(&info, &parameters, 4, MOST_SETS, true),
+            bytes: with_margin(estimate(&info, &parameters, 4, MOST_SETS, true)),
             threads: 4,
             keep_whitened: true,
             moves: true,
