@@ -18,6 +18,7 @@ pub mod detection;
 pub mod events;
 mod finish;
 pub mod geometry;
+mod learning;
 mod low_pass;
 pub mod mean_waveforms;
 pub mod memory;
