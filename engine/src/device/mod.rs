@@ -130,7 +130,7 @@ impl dyn Executor + '_ {
         self.resident_words(name, commands::to_words(data))
     }
 
-    /// As [`resident`](Self::resident), of data that are of no other use: on the processor they are moved, not copied.
+    /// As `resident`, of data that are of no other use: on the processor they are moved, not copied.
     ///
     /// # Errors
     /// When the device has no room.

@@ -48,7 +48,7 @@ const KEPT: f64 = 0.05;
 /// Bytes that a sort with `threads` threads holds at most, on the processor.
 ///
 /// A recording that drifts takes more, which shows only when it is read: `template_sets` says how many sets of moved templates are
-/// held then ([`MOST_SETS`]: all), and 1 counts a recording that does not drift. `keep_whitened` as in
+/// held then ([`MOST_SETS`](limit::MOST_SETS): all), and 1 counts a recording that does not drift. `keep_whitened` as in
 /// [`SortOptions`](super::SortOptions).
 pub fn estimate(
     info: &RecordingInfo,
