@@ -10,13 +10,12 @@ Operations are additions and multiplications of 32-bit floats; addresses and com
 import argparse
 import math
 
+import bounds
+
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("size", nargs="?", type=int, default=512)
 parser.add_argument("frames", nargs="?", type=int, default=5000)
-parser.add_argument("--bandwidth", type=float, default=400, help="memory of the device")
-parser.add_argument("--gflops", type=float, default=10_000, help="arithmetic of the device")
-parser.add_argument("--bus", type=float, default=12, help="host to device")
-parser.add_argument("--disk", type=float, default=2, help="file to host")
+bounds.add_device(parser)
 a = parser.parse_args()
 
 P, T = a.size**2, a.frames
@@ -54,18 +53,7 @@ ROWS = [
     ("deconvolve", cells, 4 * 4 * T, 4 * 105 * T * (6 + 18 * 0.05)),
 ]
 
-print(f"{a.size} × {a.size} pixels, {T} frames, {bins} bins, {cells:.0f} cells; {a.bandwidth:g} GB/s, {a.gflops / 1000:g} TFLOP/s, bus {a.bus:g} GB/s, file {a.disk:g} GB/s\n")
-print("| kernel | calls for a frame, bin, image or cell | MB a call | MFLOP a call | GB in all | GFLOP in all | operations a byte | at least, s | bound by |")
-print("|---|---|---|---|---|---|---|---|---|")
-total = [0.0, 0.0, 0.0]
-for kernel, calls, size, operations in ROWS:
-    gb, gflop = calls * size / 1e9, calls * operations / 1e9
-    memory, arithmetic = gb / a.bandwidth, gflop / a.gflops
-    for k, value in enumerate((gb, gflop, max(memory, arithmetic))):
-        total[k] += value
-    print(f"| {kernel} | {calls:,.0f} | {size / 1e6:.3g} | {operations / 1e6:.3g} | {gb:.3g} | {gflop:.3g} | {operations / size:.1f} | {max(memory, arithmetic):.3g} | "
-          f"{'memory' if memory > arithmetic else 'arithmetic'} |")
-print(f"| all | | | | {total[0]:.3g} | {total[1]:.3g} | {total[1] / total[0]:.1f} | {total[2]:.3g} | |")
+least_s = bounds.print_table(f"{a.size} × {a.size} pixels, {T} frames, {bins} bins, {cells:.0f} cells", "calls for a frame, bin, image or cell", ROWS, a)
 raw = 2 * P * T / 1e9
-print(f"\nKernels alone: {T / total[2]:,.0f} frames/s at most. The file is {raw:.2f} GB and read twice: over the bus {2 * raw / a.bus:.2f} s ({T / (2 * raw / a.bus):,.0f} frames/s), "
+print(f"\nKernels alone: {T / least_s:,.0f} frames/s at most. The file is {raw:.2f} GB and read twice: over the bus {2 * raw / a.bus:.2f} s ({T / (2 * raw / a.bus):,.0f} frames/s), "
       f"from the disk {2 * raw / a.disk:.2f} s ({T / (2 * raw / a.disk):,.0f} frames/s; a second reading that the system's cache serves halves it).")

@@ -15,16 +15,15 @@ of 0.5 Hz. `--skew`: multiplexed converters. `--moves`: tissue that moves (a sec
 import argparse
 import math
 
+import bounds
+
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("channels", nargs="?", type=int, default=384)
 parser.add_argument("seconds", nargs="?", type=float, default=60)
 parser.add_argument("--units", type=int, default=200)
 parser.add_argument("--skew", action="store_true", help="undo the sampling skew")
 parser.add_argument("--moves", action="store_true", help="correct motion")
-parser.add_argument("--bandwidth", type=float, default=400, help="memory of the device")
-parser.add_argument("--gflops", type=float, default=10_000, help="arithmetic of the device")
-parser.add_argument("--bus", type=float, default=12, help="host to device, and back")
-parser.add_argument("--disk", type=float, default=2, help="file to host, and back")
+bounds.add_device(parser)
 a = parser.parse_args()
 
 FS, BLOCK, MARGIN, TILE = 30_000, 16_384, 1_024, 32
@@ -113,19 +112,8 @@ SHARED = {
 # Bytes of a call that invocations read from the memory of their workgroup: a vector for three shapes, and one for each product of a template
 WORKGROUP = {"score_footprints": 16 * SHAPES / 3 * SHAPE_TAPS * N, "score_templates": 16 * TAPS * units * W}
 
-print(f"{C} channels, {a.seconds:g} s, {blocks} blocks, {a.units} units; {a.bandwidth:g} GB/s, {a.gflops / 1000:g} TFLOP/s, bus {a.bus:g} GB/s, file {a.disk:g} GB/s\n")
-print("| kernel | calls, in blocks | MB a call | MFLOP a call | GB in all | GFLOP in all | operations a byte | at least, s | bound by |")
-print("|---|---|---|---|---|---|---|---|---|")
-total = [0.0, 0.0, 0.0]
 ROWS = [row for row in ROWS if row[1] > 0]
-for kernel, calls, size, operations in ROWS:
-    gb, gflop = calls * size / 1e9, calls * operations / 1e9
-    memory, arithmetic = gb / a.bandwidth, gflop / a.gflops
-    for k, value in enumerate((gb, gflop, max(memory, arithmetic))):
-        total[k] += value
-    print(f"| {kernel} | {calls:,.0f} | {size / 1e6:.3g} | {operations / 1e6:.3g} | {gb:.3g} | {gflop:.3g} | {operations / size:.1f} | {max(memory, arithmetic):.3g} | "
-          f"{'memory' if memory > arithmetic else 'arithmetic'} |")
-print(f"| all | | | | {total[0]:.3g} | {total[1]:.3g} | {total[1] / total[0]:.1f} | {total[2]:.3g} | |")
+least_s = bounds.print_table(f"{C} channels, {a.seconds:g} s, {blocks} blocks, {a.units} units", "calls, in blocks", ROWS, a)
 
 asked, local = ({kernel: calls * table[kernel] / 1e9 for kernel, calls, *_ in ROWS if kernel in table} for table in (SHARED, WORKGROUP))
 print("\nAsked of the cache beside these: " + ", ".join(f"{kernel} {gb:,.0f} GB" for kernel, gb in asked.items()) + ".")
@@ -136,7 +124,7 @@ lists = (2 * blocks + corrected) * (256 + 24 * C) * (32 + 4 * length) + ROUNDS *
 file, read, kept = 2 * C * T / 1e9, raw * 2 * N / 1e9, blocks * 2 * N / 1e9
 up, down = read + passes_kept * kept, kept + ((bad + survey + deviations) * 4 * N + ROUNDS * blocks * sums + lists) / 1e9
 disk = read + (1 + passes_kept) * kept
-print(f"Kernels alone: {a.seconds / total[2]:,.0f} × real time at most. The file is {file:.2f} GB; with margins {read:.2f} GB of it are read "
+print(f"Kernels alone: {a.seconds / least_s:,.0f} × real time at most. The file is {file:.2f} GB; with margins {read:.2f} GB of it are read "
       f"(survey, detection, waveforms), and {kept:.2f} GB kept are written once and read {passes_kept} times:\nover the bus {up:.2f} GB and {down:.2f} GB back, {(up + down) / a.bus:.2f} s "
       f"({a.seconds / ((up + down) / a.bus):,.0f} × real time; both ways at once {max(up, down) / a.bus:.2f} s),"
       f" from and to the disk {disk / a.disk:.2f} s ({a.seconds / (disk / a.disk):,.0f} × real time; reading the file once alone {file / a.disk:.2f} s).")
