@@ -15,7 +15,7 @@ use super::{
     events::EventSample,
     geometry::{Geometry, padded},
     low_pass::low_passed,
-    memory::limit::{Found, Limit},
+    memory::limit::{Found, Limit, Sizes},
     motion::{Motion, estimation, interpolation::Correction},
     passes::NotFinite,
     preprocessing::{
@@ -65,6 +65,21 @@ pub struct SortOptions<'a> {
     /// Memory that may be taken, bytes. Where more clusters or units are found than [`estimate`](super::memory::estimate) assumes, what follows has
     /// fewer threads and sets of templates, and the sort ends when that is not enough. Results do not depend on it.
     pub memory_bytes: Option<u64>,
+}
+
+impl<'a> SortOptions<'a> {
+    /// A sort that holds all sets of templates, keeps whitened data, and has no limit on memory.
+    pub fn new(executor: &'a dyn Executor, control: &'a Control, work: &'a Path) -> Self {
+        Self {
+            executor,
+            control,
+            work,
+            blocks_together: None,
+            template_sets: None,
+            keep_whitened: true,
+            memory_bytes: None,
+        }
+    }
 }
 
 /// Longest template, samples.
@@ -371,6 +386,9 @@ impl Run<'_> {
                     n_labels: clustered.n_labels,
                     n_events: clustered.events.len(),
                     n_spikes: clustered.spikes.len(),
+                    known: known
+                        .as_ref()
+                        .map_or(Sizes::default(), |known| Sizes::of(&known.reference)),
                 },
                 stage.correction.is_some(),
             )?;
@@ -613,11 +631,7 @@ impl Run<'_> {
         let templates = low_passed(templates, taps);
         let reference = MatchTables::new(&templates, rank, CHANNEL_KEEP, taps);
         self.keep_within_memory(
-            Found::Templates {
-                n_units: reference.n_units(),
-                n_pairs: reference.n_pairs(),
-                n_entries: reference.units.iter().map(|unit| unit.channels.len()).sum(),
-            },
+            Found::Templates(Sizes::of(&reference)),
             stage.correction.is_some(),
         )?;
         let (group_of, groups) = match stage.correction {

@@ -49,6 +49,14 @@ fn from_key(key: u32) -> f32 {
     return bitcast<f32>(key ^ select(0xffffffffu, SIGN, (key & SIGN) != 0u));
 }
 
+// The key of a value: where it is held, or of the entry in a row of samples.
+fn key_of(is_held: bool, place: u32, row: u32, entry: u32) -> u32 {
+    if is_held {
+        return held[place];
+    }
+    return to_key(x[row + group_channel[entry]]);
+}
+
 // Sum of what the invocations of one sample counted.
 fn counted_of(sample: u32) -> vec3<u32> {
     var sum = vec3<u32>(0u);
@@ -90,12 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let candidates = vec3<u32>(key + one, key + 2u * one, key + 3u * one);
         var below = vec3<u32>(0u);
         for (var i = part; i < n; i += PART) {
-            var other: u32;
-            if is_held {
-                other = held[sample * HELD + i];
-            } else {
-                other = to_key(x[row + group_channel[start + i]]);
-            }
+            let other = key_of(is_held, sample * HELD + i, row, start + i);
             below += select(vec3<u32>(0u), vec3<u32>(1u), vec3<u32>(other) < candidates);
         }
         counted[lane] = below;
@@ -115,12 +118,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var at_most = 0u;
     var above = 0xffffffffu;
     for (var i = part; i < n; i += PART) {
-        var other: u32;
-        if is_held {
-            other = held[sample * HELD + i];
-        } else {
-            other = to_key(x[row + group_channel[start + i]]);
-        }
+        let other = key_of(is_held, sample * HELD + i, row, start + i);
         if other <= key {
             at_most++;
         } else {

@@ -21,13 +21,8 @@ fn sorted(
     let executor = CpuExecutor::new(2);
     let control = Control::default();
     let options = SortOptions {
-        executor: &executor,
-        control: &control,
-        work,
-        blocks_together: None,
-        template_sets: None,
         memory_bytes,
-        keep_whitened: true,
+        ..SortOptions::new(&executor, &control, work)
     };
     let result = sort(source, &SortingParameters::default(), options);
     (result, control)

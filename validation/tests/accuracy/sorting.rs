@@ -27,15 +27,7 @@ fn sorted(spec: &RecordingSpec) -> (SimulatedSource, SortingResult) {
     let work = tempfile::tempdir().expect("a temporary folder");
     let executor = CpuExecutor::new(2);
     let control = Control::default();
-    let options = SortOptions {
-        executor: &executor,
-        control: &control,
-        work: work.path(),
-        blocks_together: None,
-        template_sets: None,
-        memory_bytes: None,
-        keep_whitened: true,
-    };
+    let options = SortOptions::new(&executor, &control, work.path());
     let result = sort(&source, &SortingParameters::default(), options).expect("sorts");
     (source, result)
 }

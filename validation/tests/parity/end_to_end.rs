@@ -25,15 +25,7 @@ use crate::both::both;
 fn spikes(source: &SimulatedSource, executor: &dyn Executor) -> SpikeTrains {
     let work = tempfile::tempdir().expect("a temporary folder");
     let control = Control::default();
-    let options = SortOptions {
-        executor,
-        control: &control,
-        work: work.path(),
-        blocks_together: None,
-        template_sets: None,
-        memory_bytes: None,
-        keep_whitened: true,
-    };
+    let options = SortOptions::new(executor, &control, work.path());
     let result = sort(source, &SortingParameters::default(), options).expect("sorts");
     let labels: Vec<i64> = result
         .spike_units

@@ -7,7 +7,7 @@ use crate::{
     error::{EngineError, Result},
     parameters::sorting::SortingParameters,
     recording::RecordingInfo,
-    sorting::motion::interpolation::MAX_GROUPS,
+    sorting::{motion::interpolation::MAX_GROUPS, template_matching::MatchTables},
 };
 
 /// Sets of moved templates at most.
@@ -48,20 +48,38 @@ pub(in crate::sorting) enum Found {
         n_labels: usize,
         n_events: usize,
         n_spikes: usize,
+        /// Templates of that matching, which are held beside the clusters' waveforms.
+        known: Sizes,
     },
-    /// Templates: pairs of them that interact, and the channels of all together.
-    Templates {
-        n_units: usize,
-        n_pairs: usize,
-        n_entries: usize,
-    },
+    /// Templates.
+    Templates(Sizes),
+}
+
+/// Sizes of templates at rest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sorting) struct Sizes {
+    n_units: usize,
+    /// Pairs that interact.
+    n_pairs: usize,
+    /// Channels of all together.
+    n_entries: usize,
+}
+
+impl Sizes {
+    pub(in crate::sorting) fn of(tables: &MatchTables) -> Self {
+        Self {
+            n_units: tables.n_units(),
+            n_pairs: tables.n_pairs(),
+            n_entries: tables.units.iter().map(|unit| unit.channels.len()).sum(),
+        }
+    }
 }
 
 impl Display for Found {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Found::Clusters { n_labels, .. } => write!(f, "waveforms of {n_labels} clusters"),
-            Found::Templates { n_units, .. } => write!(f, "templates of {n_units} units"),
+            Found::Templates(sizes) => write!(f, "templates of {} units", sizes.n_units),
         }
     }
 }
@@ -111,22 +129,23 @@ impl Need<'_> {
                 n_labels,
                 n_events,
                 n_spikes,
+                known,
             } => {
+                self = self.with(known);
                 self.n_labels = n_labels as f64;
                 self.n_events = n_events as f64;
                 self.n_spikes = n_spikes as f64;
                 self.templates()
             }
-            Found::Templates {
-                n_units,
-                n_pairs,
-                n_entries,
-            } => {
-                self.n_units = n_units as f64;
-                self.known = Some((n_pairs as f64, n_entries as f64));
-                self.matching()
-            }
+            Found::Templates(sizes) => self.with(sizes).matching(),
         }
+    }
+
+    /// With templates of these sizes.
+    fn with(mut self, sizes: Sizes) -> Self {
+        self.n_units = sizes.n_units as f64;
+        self.known = Some((sizes.n_pairs as f64, sizes.n_entries as f64));
+        self
     }
 }
 
@@ -184,16 +203,18 @@ mod tests {
             keep_whitened: true,
             moves: true,
         };
-        let templates = |n_units: usize| Found::Templates {
+        let sizes = |n_units: usize| Sizes {
             n_units,
             n_pairs: 20 * n_units,
             n_entries: 20 * n_units,
         };
+        let templates = |n_units: usize| Found::Templates(sizes(n_units));
         assert_eq!(limit.share(templates(32)).unwrap(), (4, MOST_SETS));
         let clusters = |n_labels: usize| Found::Clusters {
             n_labels,
             n_events: 100_000,
             n_spikes: 200_000,
+            known: sizes(32),
         };
         assert_eq!(limit.share(clusters(64)).unwrap(), (4, MOST_SETS));
         let (mut before, mut n_units) = ((4, MOST_SETS), 32);
