@@ -2,9 +2,12 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 use somata_engine::{
     device::Executor,
+    error::EngineError,
+    linalg,
     parameters::sorting::SortingParameters,
     recording::Recording,
     sorting::{SortingResult, motion::Motion},
@@ -250,18 +253,30 @@ fn write_sorting(
             column_of("snr", &|unit| format!("{:.2}", unit.metrics.snr)),
         ],
     };
+    /// Spikes whose features go to the writer at once: for a single one the two threads would wait for each other longer than they work.
+    const TOGETHER: usize = 1024;
     let (sender, receiver) = std::sync::mpsc::sync_channel(4);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
+            let mut batch = Vec::new();
+            // A closed channel means that the writer failed; it reports why.
+            let send = |batch: &mut Vec<f32>| {
+                let _ = sender.send(Ok(std::mem::take(batch)));
+            };
             result.for_each_feature(|row| {
                 // [neighbour, component] in the file, [component, neighbour] in phy.
-                let turned: Vec<f32> = (0..n_pcs)
-                    .flat_map(|k| (0..n_local).map(move |j| row[j * n_pcs + k]))
-                    .collect();
-                // A closed channel means that the writer failed; it reports why.
-                let _ = sender.send(Ok(turned));
+                for k in 0..n_pcs {
+                    batch.extend((0..n_local).map(|j| row[j * n_pcs + k]));
+                }
+                if batch.len() >= TOGETHER * n_pcs * n_local {
+                    send(&mut batch);
+                }
                 Ok(())
-            })
+            })?;
+            if !batch.is_empty() {
+                send(&mut batch);
+            }
+            Ok::<(), EngineError>(())
         });
         write_phy(folder, &tables, &mut receiver.into_iter())?;
         reader
@@ -275,14 +290,20 @@ fn write_sorting(
 /// Cosine of every pair of templates.
 fn similarity(templates: &[f32], n: usize, length: usize) -> Vec<f32> {
     let row = |u: usize| &templates[u * length..(u + 1) * length];
-    let dot = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| x * y).sum::<f32>();
-    let norm: Vec<f32> = (0..n)
-        .map(|u| dot(u, u).sqrt().max(f32::MIN_POSITIVE))
+    let norm: Vec<f64> = (0..n)
+        .into_par_iter()
+        .map(|u| linalg::dot(row(u), row(u)).sqrt().max(f64::MIN_POSITIVE))
+        .collect();
+    let rows: Vec<Vec<f32>> = (0..n)
+        .into_par_iter()
+        .map(|a| {
+            let cosine = |b: usize| (linalg::dot(row(a), row(b)) / (norm[a] * norm[b])) as f32;
+            (0..=a).map(cosine).collect()
+        })
         .collect();
     let mut out = vec![0.0; n * n];
-    for a in 0..n {
-        for b in 0..=a {
-            let value = dot(a, b) / (norm[a] * norm[b]);
+    for (a, row) in rows.iter().enumerate() {
+        for (b, &value) in row.iter().enumerate() {
             out[a * n + b] = value;
             out[b * n + a] = value;
         }

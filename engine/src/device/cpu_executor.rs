@@ -147,7 +147,10 @@ impl Executor for CpuExecutor {
             .map(|(plan, is_downloaded)| match plan.source {
                 // It goes to the caller, and would take a buffer of up to twice its size out of the arena.
                 BufferSource::Uninitialised | BufferSource::Zeros if is_downloaded => {
-                    Slot::Owned(vec![0; plan.words])
+                    let mut buffer = Vec::with_capacity(plan.words);
+                    // Written, not asked of the system as zeros: what a kernel adds to would have every page mapped twice.
+                    buffer.resize(plan.words, 0);
+                    Slot::Owned(buffer)
                 }
                 BufferSource::Uninitialised => Slot::Owned(take(plan.words)),
                 BufferSource::Zeros => {

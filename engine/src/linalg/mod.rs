@@ -125,24 +125,39 @@ pub fn inverse(a: &[f64], n: usize) -> Option<Vec<f64>> {
 /// Sum of products: short sums in `f32` (fast), long ones in `f64` (exact enough).
 #[multiversion::multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    /// As many sums as adders are kept busy with.
+    const WIDE: usize = 32;
+    /// What is left goes by as many.
+    const NARROW: usize = 4;
     let mut total = 0.0;
-    for (a, b) in a.chunks(256).zip(b.chunks(256)) {
-        let mut sums = [0.0f32; 16];
-        let (mut a16, mut b16) = (a.chunks_exact(16), b.chunks_exact(16));
-        for (a, b) in a16.by_ref().zip(b16.by_ref()) {
-            for i in 0..16 {
+    for (a, b) in a.chunks(512).zip(b.chunks(512)) {
+        let mut sums = [0.0f32; WIDE];
+        let (mut a_wide, mut b_wide) = (a.chunks_exact(WIDE), b.chunks_exact(WIDE));
+        for (a, b) in a_wide.by_ref().zip(b_wide.by_ref()) {
+            for i in 0..WIDE {
+                sums[i] += a[i] * b[i];
+            }
+        }
+        let mut width = WIDE / 2;
+        while width >= NARROW {
+            for i in 0..width {
+                sums[i] += sums[i + width];
+            }
+            width /= 2;
+        }
+        let mut a_narrow = a_wide.remainder().chunks_exact(NARROW);
+        let mut b_narrow = b_wide.remainder().chunks_exact(NARROW);
+        for (a, b) in a_narrow.by_ref().zip(b_narrow.by_ref()) {
+            for i in 0..NARROW {
                 sums[i] += a[i] * b[i];
             }
         }
         let mut rest = 0.0;
-        for (a, b) in a16.remainder().iter().zip(b16.remainder()) {
+        for (a, b) in a_narrow.remainder().iter().zip(b_narrow.remainder()) {
             rest += a * b;
         }
-        let mut sum = 0.0;
-        for part in sums {
-            sum += part;
-        }
-        total += f64::from(sum + rest);
+        let sum = (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest;
+        total += f64::from(sum);
     }
     total
 }

@@ -123,17 +123,43 @@ impl MatchTables {
     /// far the largest of the tables.
     fn products(&self) -> Vec<f32> {
         let length = 2 * self.taps.n - 1;
-        let first: Vec<usize> = (0..self.n_units())
-            .flat_map(|unit| std::iter::repeat_n(unit, self.neighbours(unit).len()))
-            .collect();
-        let mut products = vec![0.0f32; first.len() * length];
-        products
-            .par_chunks_mut(length)
-            .zip(first.par_iter().zip(&self.pair_unit))
-            .for_each(|(cross, (&i, &j))| {
-                let of = |unit: usize| (&self.units[unit], &self.factors[unit]);
-                add_cross_products(of(i), of(j as usize), self.rank, self.taps, cross);
-            });
+        let mut products = vec![0.0f32; self.n_pairs() * length];
+        // A row of pairs for each unit: those with itself and later units are summed.
+        let mut rest = products.as_mut_slice();
+        let mut rows: Vec<&mut [f32]> = Vec::with_capacity(self.n_units());
+        for unit in 0..self.n_units() {
+            let (row, later) = rest.split_at_mut(self.neighbours(unit).len() * length);
+            rows.push(row);
+            rest = later;
+        }
+        rows.into_par_iter().enumerate().for_each(|(i, row)| {
+            let of = |unit: usize| (&self.units[unit], &self.factors[unit]);
+            for (&j, cross) in self.neighbours(i).iter().zip(row.chunks_exact_mut(length)) {
+                if j as usize >= i {
+                    add_cross_products(of(i), of(j as usize), self.rank, self.taps, cross);
+                }
+            }
+        });
+        // The others are the same from the other side, backwards in time.
+        for i in 0..self.n_units() {
+            for (place, &j) in self.neighbours(i).iter().enumerate() {
+                let j = j as usize;
+                if j < i {
+                    let there = self
+                        .neighbours(j)
+                        .binary_search(&(i as u32))
+                        .expect("units interact with each other");
+                    let from = (self.pair_start[j] as usize + there) * length;
+                    let to = (self.pair_start[i] as usize + place) * length;
+                    // The rows of earlier units lie before.
+                    let (earlier, later) = products.split_at_mut(to);
+                    later[..length]
+                        .iter_mut()
+                        .zip(earlier[from..from + length].iter().rev())
+                        .for_each(|(to, &from)| *to = from);
+                }
+            }
+        }
         products
     }
 

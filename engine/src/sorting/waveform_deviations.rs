@@ -5,7 +5,8 @@
 //! is left of noise, of other spikes and of the change of amplitude belongs to the deviation, as in SpikeInterface's templates.
 //! The deviation is about the mean of the same waveforms, not about the template.
 //!
-//! Not a whole pass: blocks are chosen so that each unit has [`ENOUGH_SPIKES`] in them, or all it has.
+//! Not a whole pass: blocks are chosen so that each unit has [`ENOUGH_SPIKES`] in them, or all it has, and of units with many more
+//! there not all are looked at.
 
 use std::sync::Mutex;
 
@@ -89,6 +90,7 @@ impl Run<'_> {
         );
         let blocks = choose(&self.grid.blocks, result, taps);
         let front_end = self.front_end(&result.channels, &result.geometry, None)?;
+        let one_in = one_in(&blocks, result, taps);
         let moments: Vec<Mutex<Moments>> = near.iter().map(|_| Mutex::default()).collect();
         self.pass(self.recording, front_end.bytes_per_block()).run(
             "waveforms",
@@ -104,6 +106,9 @@ impl Run<'_> {
                     .zip(x.chunks_exact(WINDOW_SAMPLES * n_channels))
                 {
                     for (sample, unit) in spikes_of(block, result, taps) {
+                        if !is_drawn(sample, one_in[unit]) {
+                            continue;
+                        }
                         let start = (sample - block.window_start()) as usize - taps.before;
                         let rows = &window[start * n_channels..][..taps.n * n_channels];
                         let mut moments = moments[unit].lock().expect("not poisoned");
@@ -158,6 +163,28 @@ fn spikes_of<'a>(
             )
         })
         .filter(move |&(sample, _)| from <= sample && sample <= to)
+}
+
+/// One in how many of each unit's spikes in the chosen blocks is looked at: rare units choose blocks in which others have many more
+/// than are needed.
+fn one_in(blocks: &[Block], result: &SortingResult, taps: Taps) -> Vec<usize> {
+    let mut counts = vec![0usize; result.units.len()];
+    for block in blocks {
+        for (_, unit) in spikes_of(block, result, taps) {
+            counts[unit] += 1;
+        }
+    }
+    counts
+        .into_iter()
+        .map(|count| (count / ENOUGH_SPIKES).max(1))
+        .collect()
+}
+
+/// Whether a spike is among those that are looked at: by its sample alone, so that it does not depend on who asks.
+fn is_drawn(sample: i64, one_in: usize) -> bool {
+    // Fibonacci hashing (Knuth 1973): also samples at regular distances are spread.
+    let hash = (sample as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    hash % one_in as u64 == 0
 }
 
 /// Blocks, in order, in which each unit has [`ENOUGH_SPIKES`] or all it has. The rarest units choose first, each evenly among
@@ -250,6 +277,20 @@ mod tests {
             }
             order.sort_unstable();
             assert_eq!(order, (0..n).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn as_many_spikes_are_drawn_as_are_asked_for() {
+        for one_in in [1, 2, 3, 17] {
+            let drawn = (0..30_000i64)
+                .filter(|i| is_drawn(i * 300, one_in))
+                .count();
+            let expected = 30_000.0 / one_in as f64;
+            assert!(
+                (drawn as f64 - expected).abs() <= 4.0 * expected.sqrt(),
+                "{drawn} for one in {one_in}"
+            );
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     parameters::sorting::Clustering,
 };
 use kmeans::kmeans;
-use mixture::{Mixture, fit};
+use mixture::{Mixture, fit_strips};
 use refractory::{Evidence, RefractoryTest};
 use strips::{LANES, Strips};
 
@@ -41,7 +41,8 @@ pub fn cluster_channel(
         .into_iter()
         .map(|label| label as i32)
         .collect();
-    let (mut labels, mut mixture) = fit(&points, dimensions, &start, 25);
+    let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
+    let (mut labels, mut mixture) = fit_strips(&strips, &start, 25);
     loop {
         let counts = counts(&labels, mixture.n_clusters());
         if mixture.n_clusters() > 1
@@ -49,7 +50,7 @@ pub fn cluster_channel(
             && counts[smallest] < min_spikes
         {
             let nearest = mixture.without(smallest).nearest(&points);
-            (labels, mixture) = fit(&points, dimensions, &nearest, 10);
+            (labels, mixture) = fit_strips(&strips, &nearest, 10);
             continue;
         }
         if mixture.n_clusters() == 1 {
@@ -68,7 +69,7 @@ pub fn cluster_channel(
                 _ => label,
             })
             .collect();
-        (labels, mixture) = fit(&points, dimensions, &merged, 10);
+        (labels, mixture) = fit_strips(&strips, &merged, 10);
     }
 }
 
@@ -300,8 +301,9 @@ fn criterion_pair(
                     two.push(i32::from(label == j as i32));
                 }
             }
-            let (_, one) = fit(&members, d, &vec![0; two.len()], 3);
-            let (_, both) = fit(&members, d, &two, 5);
+            let members = Strips::new(members.chunks_exact(d), d);
+            let (_, one) = fit_strips(&members, &vec![0; two.len()], 3);
+            let (_, both) = fit_strips(&members, &two, 5);
             let gain = both.log_likelihood
                 - one.log_likelihood
                 - 0.5 * (d as f64 + 2.0) * (two.len() as f64).ln();

@@ -27,6 +27,11 @@ impl<T: Copy + Default> Strips<T> {
         Self { dimensions, values }
     }
 
+    /// Dimensions of a point.
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
     /// The strips, each `[dimension, lane]`.
     pub fn iter(&self) -> impl Iterator<Item = &[[T; LANES]]> {
         self.values.chunks_exact(self.dimensions.max(1))

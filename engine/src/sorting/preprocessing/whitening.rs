@@ -114,8 +114,8 @@ pub fn scale_to_spike_band(
         let x = survey.channel(c);
         let quiet = quiet_samples(x, 4.0 * deviation(x), n_taps / 2);
         let (mut sum, mut count) = (0.0f64, 0usize);
-        // Every eleventh sample: neighbours say the same again.
-        for start in (0..x.len().saturating_sub(n_taps)).step_by(11) {
+        // Half a shape apart: neighbours say the same again.
+        for start in (0..x.len().saturating_sub(n_taps)).step_by((n_taps / 2).max(1)) {
             if start % survey.piece + n_taps > survey.piece || !quiet[start + before] {
                 continue;
             }
