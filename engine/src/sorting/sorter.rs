@@ -638,12 +638,17 @@ impl Run<'_> {
             None => (vec![0; self.grid.blocks.len()], vec![Vec::new()]),
             Some(correction) => correction.groups(&self.grid.blocks),
         };
+        let movable = match stage.correction {
+            None => Vec::new(),
+            Some(_) => reference.movable(&templates),
+        };
+        drop(templates);
         let make = move |group: usize, reference: &MatchTables| {
             let tables = match stage.correction {
                 None => reference.clone(),
                 Some(correction) => {
-                    let moved = correction.moved(&templates, &groups[group], taps);
-                    let mut tables = MatchTables::new(&moved, rank, CHANNEL_KEEP, taps);
+                    let moved = correction.moved(&movable, rank, &groups[group]);
+                    let mut tables = MatchTables::of_moved(&moved, rank, CHANNEL_KEEP, taps);
                     // Features and reports are about the unit where it is at rest.
                     tables.main_channel.clone_from(&reference.main_channel);
                     tables

@@ -64,6 +64,21 @@ struct Factors {
     temporal: Vec<f64>,
 }
 
+/// A template as a product, on all channels where it was averaged: what is moved with the tissue. To move it mixes channels, so the
+/// temporal components stay as they are.
+pub struct Movable {
+    /// Channels, ascending.
+    pub channels: Vec<u32>,
+    /// `[entry, rank]`.
+    pub spatial: Vec<f64>,
+    /// `[rank, tap]`, orthonormal.
+    pub temporal: Vec<f64>,
+    /// Main channel where it is at rest.
+    pub main_channel: usize,
+    /// Events that were averaged, as of [`Template::n_events`].
+    pub n_events: f64,
+}
+
 /// A channel stays in a template when it holds this share of its norm, but from [`MOST_KEEP`] noise deviations on always: so far
 /// from a large cell's place, means show other cells' spikes as often as the cell's own.
 const KEEP_SHARE: f64 = 0.05;
@@ -81,6 +96,43 @@ impl MatchTables {
             .par_iter()
             .map(|template| reduce(template, rank, keep, taps))
             .unzip();
+        Self::of_factors(units, factors, rank, taps)
+    }
+
+    /// As [`MatchTables::new`], of templates that are products already.
+    pub fn of_moved(moved: &[Movable], rank: usize, keep: f64, taps: Taps) -> Self {
+        let (units, factors): (Vec<Template>, Vec<Factors>) = moved
+            .par_iter()
+            .map(|template| cut(template, rank, keep, taps))
+            .unzip();
+        Self::of_factors(units, factors, rank, taps)
+    }
+
+    /// The `templates` of which these tables were made, as products on all their channels. To be asked before [`MatchTables::free_factors`].
+    pub fn movable(&self, templates: &[Template]) -> Vec<Movable> {
+        templates
+            .par_iter()
+            .zip(&self.factors)
+            .map(|(template, factors)| {
+                let rows = template.waveform.chunks_exact(self.taps.n);
+                let spatial = rows.flat_map(|row| {
+                    factors.temporal.chunks_exact(self.taps.n).map(|component| {
+                        let products = row.iter().zip(component);
+                        products.map(|(&v, c)| f64::from(v) * c).sum()
+                    })
+                });
+                Movable {
+                    spatial: spatial.collect(),
+                    channels: template.channels.clone(),
+                    temporal: factors.temporal.clone(),
+                    main_channel: template.main_channel(self.taps),
+                    n_events: template.n_events,
+                }
+            })
+            .collect()
+    }
+
+    fn of_factors(units: Vec<Template>, factors: Vec<Factors>, rank: usize, taps: Taps) -> Self {
         let norm2: Vec<f32> = units.iter().map(|unit| unit.norm2() as f32).collect();
         let neighbours: Vec<Vec<usize>> = (0..units.len())
             .into_par_iter()
@@ -184,6 +236,11 @@ impl MatchTables {
     }
 }
 
+/// The norm that a channel of a template needs to stay in it, where that of the whole template is the square root of `norm2`.
+fn keep_norm(norm2: f64, keep: f64) -> f64 {
+    (KEEP_SHARE * norm2.sqrt()).clamp(keep, MOST_KEEP.max(keep))
+}
+
 /// Low-rank form of a template: the template itself, and its factors.
 fn reduce(template: &Template, rank: usize, keep: f64, taps: Taps) -> (Template, Factors) {
     let norm = |entry: usize| {
@@ -194,7 +251,7 @@ fn reduce(template: &Template, rank: usize, keep: f64, taps: Taps) -> (Template,
             .sum::<f64>()
             .sqrt()
     };
-    let keep = (KEEP_SHARE * template.norm2().sqrt()).clamp(keep, MOST_KEEP.max(keep));
+    let keep = keep_norm(template.norm2(), keep);
     let mut entries: Vec<usize> = (0..template.channels.len())
         .filter(|&entry| norm(entry) > keep)
         .collect();
@@ -205,37 +262,74 @@ fn reduce(template: &Template, rank: usize, keep: f64, taps: Taps) -> (Template,
         .iter()
         .flat_map(|&entry| template.row(entry, taps).iter().map(|&v| f64::from(v)))
         .collect();
-    let (mut spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
+    let (spatial, temporal) = linalg::low_rank(&rows, entries.len(), taps.n, rank);
+    let channels = entries
+        .iter()
+        .map(|&entry| template.channels[entry])
+        .collect();
+    let factors = Factors { spatial, temporal };
+    product(channels, factors, template.n_events, rank, keep, taps)
+}
+
+/// The channels of a product that stay in it, as a template and its factors.
+fn cut(template: &Movable, rank: usize, keep: f64, taps: Taps) -> (Template, Factors) {
+    // Temporal components have a norm of 1.
+    let rows = template.spatial.chunks_exact(rank);
+    let norm2: Vec<f64> = rows
+        .clone()
+        .map(|row| row.iter().map(|w| w * w).sum())
+        .collect();
+    let keep = keep_norm(norm2.iter().sum(), keep);
+    let loudest = norm2.iter().copied().fold(0.0, f64::max);
+    let is_kept = |norm2: f64| norm2 > keep * keep || norm2 == loudest;
+    let kept = rows
+        .zip(&template.channels)
+        .zip(&norm2)
+        .filter(|(_, norm2)| is_kept(**norm2));
+    let (mut channels, mut spatial) = (Vec::new(), Vec::new());
+    for ((row, &channel), _) in kept {
+        channels.push(channel);
+        spatial.extend_from_slice(row);
+    }
+    let temporal = template.temporal.clone();
+    let factors = Factors { spatial, temporal };
+    product(channels, factors, template.n_events, rank, keep, taps)
+}
+
+/// A template out of its factors, without weights below half of `keep`.
+fn product(
+    channels: Vec<u32>,
+    mut factors: Factors,
+    n_events: f64,
+    rank: usize,
+    keep: f64,
+    taps: Taps,
+) -> (Template, Factors) {
     // Right vectors have a norm of 1, so that a weight is its component's norm on the channel.
-    for weight in spatial
+    for weight in factors
+        .spatial
         .iter_mut()
         .filter(|weight| weight.abs() < 0.5 * keep)
     {
         *weight = 0.0;
     }
-    let mut waveform = vec![0.0f32; rows.len()];
+    let mut waveform = vec![0.0f32; channels.len() * taps.n];
     for (row, spatial) in waveform
         .chunks_exact_mut(taps.n)
-        .zip(spatial.chunks_exact(rank))
+        .zip(factors.spatial.chunks_exact(rank))
     {
-        for (&weight, temporal) in spatial.iter().zip(temporal.chunks_exact(taps.n)) {
+        for (&weight, temporal) in spatial.iter().zip(factors.temporal.chunks_exact(taps.n)) {
             row.iter_mut()
                 .zip(temporal)
                 .for_each(|(to, from)| *to += (weight * from) as f32);
         }
     }
-    let channels = entries
-        .iter()
-        .map(|&entry| template.channels[entry])
-        .collect();
-    (
-        Template {
-            channels,
-            waveform,
-            n_events: template.n_events,
-        },
-        Factors { spatial, temporal },
-    )
+    let template = Template {
+        channels,
+        waveform,
+        n_events,
+    };
+    (template, factors)
 }
 
 /// Adds `cross[d + taps - 1] = sum_c sum_l a[c, l + d] * b[c, l]`: how much a spike of `a` adds to the score of `b` that

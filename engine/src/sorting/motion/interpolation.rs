@@ -5,6 +5,11 @@
 //! instead, because moving data changes their noise with the phase of the shift. Predictions are local, so the cost
 //! grows with the channels and not with their square.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
 use rayon::prelude::*;
 use somata_shaders::layout::InterpolateMotionParams;
 
@@ -15,7 +20,7 @@ use crate::{
     linalg,
     sorting::{
         geometry::{Geometry, padded},
-        templates::{Taps, Template},
+        template_matching::Movable,
     },
     stream::{Block, blocks::WINDOW_SAMPLES},
 };
@@ -26,8 +31,8 @@ const NUGGET: f64 = 0.01;
 const BIN_UM: f64 = 3.0;
 /// Sets of templates at most: each takes memory for all products of templates.
 pub(crate) const MAX_GROUPS: usize = 24;
-/// Moved rows of a template whose norm is below this share of the largest are left out.
-const KEEP_SHARE: f64 = 0.01;
+/// Bytes of weights that are kept from pass to pass.
+pub(crate) const MOST_KEPT: usize = 16 << 20;
 
 /// Correction of an estimated motion.
 pub struct Correction {
@@ -40,6 +45,8 @@ pub struct Correction {
     neighbour: Vec<u32>,
     n_neighbours: usize,
     resident: Resident,
+    /// Weights of the first blocks that were asked for.
+    known: Mutex<HashMap<usize, Arc<Vec<f32>>>>,
 }
 
 impl Correction {
@@ -65,6 +72,7 @@ impl Correction {
             resident: executor.resident("motion_neighbour", &neighbour)?,
             neighbour,
             n_neighbours,
+            known: Mutex::default(),
         })
     }
 
@@ -77,10 +85,9 @@ impl Correction {
     /// Appends the correction of whitened data `[block, channel, time]`.
     pub fn record(&self, commands: &mut Commands, blocks: &[Block], x: BufferId) -> BufferId {
         let n_channels = self.geometry.n_channels();
-        let weights: Vec<f32> = blocks
-            .iter()
-            .flat_map(|block| self.weights(block))
-            .collect();
+        let weights: Vec<Arc<Vec<f32>>> =
+            blocks.iter().map(|block| self.weights(block)).collect();
+        let weights: Vec<f32> = weights.iter().flat_map(|block| block.iter().copied()).collect();
         let neighbour = commands.resident(&self.resident);
         let weight = commands.upload("motion_weight", &weights);
         let out = commands.buffer("corrected", blocks.len() * WINDOW_SAMPLES * n_channels);
@@ -97,7 +104,25 @@ impl Correction {
     }
 
     /// Weights of one block's matrix, `[channel, n_neighbours]`: a channel at `p` sees the field at `p + d`.
-    fn weights(&self, block: &Block) -> Vec<f32> {
+    fn weights(&self, block: &Block) -> Arc<Vec<f32>> {
+        if let Some(weights) = self.kept(block) {
+            return weights;
+        }
+        let weights = Arc::new(self.make_weights(block));
+        let mut known = self.known.lock().expect("not poisoned");
+        if (known.len() + 1) * weights.len() * size_of::<f32>() <= MOST_KEPT {
+            known.insert(block.index, weights.clone());
+        }
+        weights
+    }
+
+    /// The weights of a block, where they are kept.
+    fn kept(&self, block: &Block) -> Option<Arc<Vec<f32>>> {
+        let known = self.known.lock().expect("not poisoned");
+        known.get(&block.index).cloned()
+    }
+
+    fn make_weights(&self, block: &Block) -> Vec<f32> {
         let n = self.geometry.n_channels();
         let mut weights = vec![0.0f32; n * self.n_neighbours];
         let mut row = vec![0.0f32; n];
@@ -121,14 +146,20 @@ impl Correction {
     /// Deviation of the (white) noise of a corrected channel, where that of the data is 1. Between contacts it is smaller, but
     /// beyond the last ones kriging extrapolates, and can nearly double it.
     pub fn noise(&self, block: &Block, channel: usize) -> f32 {
+        if let Some(weights) = self.kept(block) {
+            let row = channel * self.n_neighbours..(channel + 1) * self.n_neighbours;
+            let power: f32 = weights[row].iter().map(|w| w * w).sum();
+            return power.sqrt();
+        }
         let contact = &self.geometry.contacts[channel];
         let y_um = contact.y_um + self.displacement_um(block, contact.y_um);
-        let power: f64 = self
+        // Rounded as the kept weights are: what is found must not depend on which are kept.
+        let power: f32 = self
             .predict(contact.shank, contact.x_um, y_um)
             .iter()
-            .map(|(_, weight)| weight * weight)
+            .map(|&(_, weight)| (weight as f32) * (weight as f32))
             .sum();
-        power.sqrt() as f32
+        power.sqrt()
     }
 
     /// Channels and weights that predict the field at a point.
@@ -194,12 +225,12 @@ impl Correction {
     }
 
     /// Templates as the contacts see them in a group of blocks.
-    pub fn moved(&self, templates: &[Template], group: &[Block], taps: Taps) -> Vec<Template> {
+    pub fn moved(&self, templates: &[Movable], rank: usize, group: &[Block]) -> Vec<Movable> {
         // Shifts in tenths of a micrometre: units at like depths share their predictions.
         let shifts: Vec<i64> = templates
             .iter()
             .map(|template| {
-                let depth_um = self.geometry.contacts[template.main_channel(taps)].y_um;
+                let depth_um = self.geometry.contacts[template.main_channel].y_um;
                 let sum: f64 = group
                     .iter()
                     .map(|block| self.displacement_um(block, depth_um))
@@ -225,8 +256,8 @@ impl Correction {
             .map(|(template, shift)| {
                 move_template(
                     template,
+                    rank,
                     &predictions[distinct.binary_search(shift).expect("collected above")],
-                    taps,
                 )
             })
             .collect()
@@ -234,41 +265,35 @@ impl Correction {
 }
 
 /// A template whose tissue moved: `predictions` tells for each contact which channels at rest it sees now.
-fn move_template(template: &Template, predictions: &[Vec<(usize, f64)>], taps: Taps) -> Template {
-    let mut rows: Vec<(u32, Vec<f32>, f64)> = Vec::new();
+fn move_template(
+    template: &Movable,
+    rank: usize,
+    predictions: &[Vec<(usize, f64)>],
+) -> Movable {
+    let (mut channels, mut spatial) = (Vec::new(), Vec::new());
+    let mut row = vec![0.0f64; rank];
     for (c, prediction) in predictions.iter().enumerate() {
-        let mut row = vec![0.0f32; taps.n];
+        row.fill(0.0);
         let mut any = false;
         for &(j, weight) in prediction {
             if let Ok(entry) = template.channels.binary_search(&(j as u32)) {
                 row.iter_mut()
-                    .zip(template.row(entry, taps))
-                    .for_each(|(to, from)| *to += weight as f32 * from);
+                    .zip(&template.spatial[entry * rank..(entry + 1) * rank])
+                    .for_each(|(to, from)| *to += weight * from);
                 any = true;
             }
         }
         if any {
-            let norm = row
-                .iter()
-                .map(|&v| f64::from(v) * f64::from(v))
-                .sum::<f64>()
-                .sqrt();
-            rows.push((c as u32, row, norm));
+            channels.push(c as u32);
+            spatial.extend_from_slice(&row);
         }
     }
-    let largest = rows.iter().map(|(_, _, norm)| *norm).fold(0.0, f64::max);
-    let mut moved = Template {
-        n_events: template.n_events,
-        ..Template::default()
-    };
-    for (c, row, _) in rows
-        .into_iter()
-        .filter(|(_, _, norm)| *norm > KEEP_SHARE * largest)
-    {
-        moved.channels.push(c);
-        moved.waveform.extend(row);
+    Movable {
+        channels,
+        spatial,
+        temporal: template.temporal.clone(),
+        ..*template
     }
-    moved
 }
 
 #[cfg(test)]
