@@ -235,6 +235,7 @@ pub fn extract(
         mean: &registered.mean,
         noise: &registered.noise,
         measured,
+        measured_part: &registered.measured,
     };
     let cells = cell_rows(rois);
     let background = described.background(rois, FINE_SPACING);

@@ -428,6 +428,7 @@ impl Run<'_> {
             mean: &registered.mean,
             noise: &registered.noise,
             measured,
+            measured_part: &registered.measured,
         };
         let standardiser = Standardiser::new(bins, &registered.noise, measured, executor)?;
         let summary = summarise(
@@ -480,7 +481,6 @@ impl Run<'_> {
         }
         let seen = still_cells::Seen {
             plane: &plane,
-            measured_part: &registered.measured,
             largest: &summary.largest,
             typical_area,
         };
@@ -495,8 +495,20 @@ impl Run<'_> {
             control,
         )?;
         executor.rest();
-        refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
+        let silent = refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
         executor.rest();
+        if parameters.footprints.rounds > 0 {
+            still_cells::outline(
+                &plane,
+                &mut rois,
+                &silent,
+                &parameters.still_cells,
+                parameters.footprints.min_agreement,
+                executor,
+                control,
+            )?;
+            executor.rest();
+        }
         // From top to bottom, so that neighbours in the list are neighbours in the image.
         rois.sort_by_key(|roi| roi.body[roi.body.len() / 2]);
         let offset = background::offset(&registered.mean, &registered.noise, measured);

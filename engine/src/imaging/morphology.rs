@@ -66,6 +66,17 @@ impl<T: Clone> Patch<T> {
         }
     }
 
+    /// The set of these pixels, as far as they are in the same rectangle.
+    pub fn set(&self, pixels: &[u32], size: ImageSize) -> Patch<bool> {
+        let mut set = self.with(vec![false; self.values.len()]);
+        for &pixel in pixels {
+            if let Some(index) = self.index(pixel, size) {
+                set.values[index] = true;
+            }
+        }
+        set
+    }
+
     /// Places around one, by their steps in y and x, that are inside the patch.
     fn around_index<'a>(
         &'a self,
@@ -152,6 +163,26 @@ impl Patch<bool> {
             })
             .collect();
         self.with(values)
+    }
+
+    /// The set with gaps closed that no step bridges (grown, then shrunk), `reach` being the longest step: as on an endless plane, so that a
+    /// set which the image's edge cuts keeps its edge.
+    pub fn closed(&self, steps: &[(i64, i64)], reach: usize) -> Self {
+        let (height, width) = (self.height + 2 * reach, self.width + 2 * reach);
+        let mut wide = Patch {
+            top: 0,
+            left: 0,
+            height,
+            width,
+            values: vec![false; height * width],
+        };
+        let place = |i: usize| (i / self.width + reach) * width + i % self.width + reach;
+        for (i, &value) in self.values.iter().enumerate() {
+            wide.values[place(i)] = value;
+        }
+        let wide = wide.dilated(steps).eroded(steps);
+        let values = (0..self.values.len()).map(|i| wide.values[place(i)]);
+        self.with(values.collect())
     }
 
     /// The set with the pixels that it encloses.
@@ -328,6 +359,18 @@ mod tests {
         let opened = disc_pixels.eroded(&square(1)).dilated(&square(1));
         assert!(opened.count() > 40 && opened.count() <= disc_pixels.count());
         assert_eq!(ring.parts().len(), 1);
+    }
+
+    #[test]
+    fn closing_leaves_a_set_at_the_edge_as_it_is() {
+        let corner: Vec<u32> = (0..6)
+            .flat_map(|y| (0..7).map(move |x| y * 30 + x))
+            .collect();
+        let patch = Patch::of(&corner, 4, SIZE).expect("pixels");
+        assert_eq!(patch.closed(&diamond(2), 2).pixels(SIZE), corner);
+        let gap: Vec<u32> = corner.iter().copied().filter(|p| *p != 92).collect();
+        let patch = Patch::of(&gap, 4, SIZE).expect("pixels");
+        assert_eq!(patch.closed(&diamond(2), 2).pixels(SIZE), corner);
     }
 
     #[test]

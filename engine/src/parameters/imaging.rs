@@ -83,18 +83,22 @@ stage_parameters! {
         min_area: f64 = 0.45, "", 0.0, 10.0;
         /// Largest ratio of the axes.
         max_aspect_ratio: f64 = 2.0, "", 1.0, 100.0;
+        /// Least light of a cell that never fires above its surroundings, in deviations of the light between cells; 0 keeps all.
+        min_contrast: f64 = 1.5, "", 0.0, 100.0;
     }
 }
 
 stage_parameters! {
     /// Footprints refined on the traces.
     "footprints" Footprints {
-        /// Rounds of refinement; 0 keeps the network's masks.
-        rounds: u32 = 3, "", 0, 20;
+        /// Rounds of refinement before bodies are outlined; 0 keeps the network's masks.
+        rounds: u32 = 2, "", 0, 20;
         /// Part of the plateau at which a body is cut.
         level: f64 = 0.6, "", 0.1, 1.0;
         /// A footprint with less signal over noise is not believed.
         min_snr: f64 = 8.0, "", 0.0, 10000.0;
+        /// Nor is that of a cell whose trace is less skewed: firing is rare and upwards.
+        min_skewness: f64 = 1.0, "", -10.0, 100.0;
         /// Nor is one that overlaps less with the network's mask (intersection over union).
         min_agreement: f64 = 0.55, "", 0.0, 1.0;
     }

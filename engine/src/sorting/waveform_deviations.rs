@@ -283,9 +283,7 @@ mod tests {
     #[test]
     fn as_many_spikes_are_drawn_as_are_asked_for() {
         for one_in in [1, 2, 3, 17] {
-            let drawn = (0..30_000i64)
-                .filter(|i| is_drawn(i * 300, one_in))
-                .count();
+            let drawn = (0..30_000i64).filter(|i| is_drawn(i * 300, one_in)).count();
             let expected = 30_000.0 / one_in as f64;
             assert!(
                 (drawn as f64 - expected).abs() <= 4.0 * expected.sqrt(),

@@ -3,13 +3,15 @@
 //! The network says where a cell is; its own activity says which pixels belong to it, more sharply than any image. In turn, traces
 //! are solved for given the footprints, and footprints for given the traces (block coordinate descent of the
 //! factorisation of Pnevmatikakis et al. 2016). Everything is a sum over bins, so the binned movie streams through and is never in
-//! memory. A cell whose activity says too little keeps the network's shape.
+//! memory. Traces are taken apart by the footprints; the body that is shown is outlined where the last of them falls most
+//! ([`contour`](super::contour)). A cell whose activity says too little keeps the network's shape.
 
 use rayon::prelude::*;
 use somata_shaders::layout::CorrelateTracesParams;
 
 use super::{
     background::{Background, COARSE_SPACING},
+    contour,
     solver::{DeviceRows, Solver},
 };
 use crate::{
@@ -35,6 +37,18 @@ const MIN_PEAK: f32 = 6.0;
 const MIN_PIXEL: f32 = 2.0;
 /// Smallest body, pixels.
 const MIN_BODY: usize = 20;
+/// Pixels beyond a body in which it is outlined.
+const OUTLINE_REACH: f64 = 4.5;
+/// Stiffness of the outlines of cells that fire.
+const STIFFNESS: f64 = 0.03;
+/// A cell whose footprint stands this many noise deviations above zero fires, however even its trace: so strong no neuropil is.
+const ALWAYS_FIRES: f64 = 30.0;
+/// Bins that tell the skewness of a trace well enough.
+const ENOUGH_BINS: f64 = 100.0;
+/// A pixel that fewer of the frames measured is divided by this.
+const LEAST_MEASURED: f32 = 0.3;
+/// As [`LEAST_MEASURED`], of pixels that are blurred with others around.
+const LEAST_AROUND: f32 = 0.2;
 
 /// What the refinement needs to know of a plane.
 pub struct Plane<'a> {
@@ -46,10 +60,13 @@ pub struct Plane<'a> {
     pub noise: &'a [f32],
     /// Pixels that were measured.
     pub measured: &'a [bool],
+    /// Part of the good frames that measured each pixel, `[y, x]`.
+    pub measured_part: &'a [f32],
 }
 
 impl Plane<'_> {
-    fn size(&self) -> ImageSize {
+    /// Rows and columns.
+    pub fn size(&self) -> ImageSize {
         ImageSize {
             height: self.bins.height,
             width: self.bins.width,
@@ -95,7 +112,7 @@ pub fn cell_rows(rois: &[Roi]) -> Rows {
     rows
 }
 
-/// Refines footprints and bodies in place.
+/// Refines footprints and bodies in place. Gives which cells are silent: their traces show no firing, and they keep the network's shape.
 ///
 /// # Errors
 /// When the binned movie cannot be read, the device fails, or the run is stopped.
@@ -105,42 +122,41 @@ pub fn refine(
     parameters: &Footprints,
     executor: &dyn Executor,
     control: &Control,
-) -> Result<()> {
-    if rois.is_empty() || plane.bins.n_bins < 3 {
-        return Ok(());
+) -> Result<Vec<bool>> {
+    let mut silent = vec![false; rois.len()];
+    if rois.is_empty() || plane.bins.n_bins < 3 || parameters.rounds == 0 {
+        return Ok(silent);
     }
-    let size = plane.size();
     let noise = plane.bin_noise();
-    let proposals: Vec<Vec<u32>> = rois.iter().map(|roi| roi.body.clone()).collect();
+    let proposals: Vec<Roi> = rois.to_vec();
     let background = plane.background(rois, COARSE_SPACING);
-    for _ in 0..parameters.rounds {
+    let collect = |rois: &[Roi], supports: &[Vec<u32>]| {
         control.check()?;
-        let supports: Vec<Vec<u32>> = rois
-            .iter()
-            .map(|roi| {
-                let body = Patch::of(&roi.body, REACH as usize + 1, size);
-                body.map_or_else(Vec::new, |body| {
-                    let mut pixels = body.dilated(&disc(REACH)).pixels(size);
-                    pixels.retain(|&pixel| plane.measured[pixel as usize]);
-                    pixels
-                })
-            })
-            .collect();
-        let sums = Sums::collect(
+        Sums::collect(
             plane,
             rois,
             &background,
             &noise,
-            &supports,
+            supports,
             executor,
             control,
-        )?;
-        let mut shares = cell_rows(rois);
-        shares.extend(&background.rows);
-        let shares = shares.by_pixel(plane.mean.len());
+        )
+    };
+    let mut skewness = Vec::new();
+    for round in 0..parameters.rounds {
+        let supports: Vec<Vec<u32>> = rois
+            .iter()
+            .map(|roi| grown(&roi.body, REACH, plane))
+            .collect();
+        let sums = collect(rois, &supports)?;
+        if round == 0 {
+            // Of the network's shapes: footprints would follow whatever their traces show.
+            skewness.clone_from(&sums.skewness);
+        }
+        let shares = shares(rois, &background, plane);
         let updated: Vec<Option<Roi>> = (0..rois.len())
             .into_par_iter()
-            .map(|k| sums.footprint(k, rois, &shares, &noise, &supports, size, parameters))
+            .map(|k| sums.footprint(k, rois, &shares, &noise, &supports, plane, parameters))
             .collect();
         for (roi, updated) in rois.iter_mut().zip(updated) {
             if let Some(updated) = updated {
@@ -148,17 +164,123 @@ pub fn refine(
             }
         }
     }
-    // Where the evidence is weak, or the footprint is somewhere else, the network knows better.
-    for (roi, proposal) in rois.iter_mut().zip(proposals) {
-        let strong = f64::from(roi.footprint_snr) > parameters.min_snr;
-        if !strong || iou(&roi.body, &proposal) <= parameters.min_agreement {
-            *roi = Roi {
-                footprint_snr: roi.footprint_snr,
-                ..Roi::proposal(proposal, roi.probability, roi.origin)
-            };
+    // Firing is rare and upwards; neuropil that was not taken out is neither. Few bins show a skewness by chance.
+    let chance = (6.0 / plane.bins.n_bins as f64).sqrt() - (6.0 / ENOUGH_BINS).sqrt();
+    let least = parameters.min_skewness + 2.0 * chance.max(0.0);
+    for (k, roi) in rois.iter_mut().enumerate() {
+        let snr = f64::from(roi.footprint_snr);
+        silent[k] = snr <= parameters.min_snr || (skewness[k] < least && snr <= ALWAYS_FIRES);
+        if silent[k] {
+            *roi = as_proposed(&proposals[k], roi);
         }
     }
-    Ok(())
+    let supports: Vec<Vec<u32>> = rois
+        .iter()
+        .zip(&proposals)
+        .map(|(roi, proposal)| {
+            let mut both = roi.body.clone();
+            both.extend(&proposal.body);
+            both.sort_unstable();
+            both.dedup();
+            grown(&both, OUTLINE_REACH, plane)
+        })
+        .collect();
+    let sums = collect(rois, &supports)?;
+    let shares = shares(rois, &background, plane);
+    let bodies: Vec<Option<Vec<u32>>> = (0..rois.len())
+        .into_par_iter()
+        .map(|k| {
+            let starts = [&rois[k].body, &proposals[k].body];
+            if silent[k] {
+                return None;
+            }
+            let values = sums.regression(k, &shares, &supports[k])?;
+            outline(starts, &supports[k], &values, plane, parameters)
+        })
+        .collect();
+    for (k, body) in bodies.into_iter().enumerate() {
+        match body {
+            Some(body) => rois[k].body = body,
+            // Nothing that looks like the cell: the network knows better.
+            None => rois[k] = as_proposed(&proposals[k], &rois[k]),
+        }
+    }
+    Ok(silent)
+}
+
+/// The network's shape of a cell, with what is known of its footprint.
+fn as_proposed(proposal: &Roi, refined: &Roi) -> Roi {
+    Roi {
+        footprint_snr: refined.footprint_snr,
+        ..proposal.clone()
+    }
+}
+
+/// The measured pixels within `reach` of a body.
+fn grown(body: &[u32], reach: f64, plane: &Plane<'_>) -> Vec<u32> {
+    let size = plane.size();
+    let body = Patch::of(body, reach as usize + 1, size);
+    body.map_or_else(Vec::new, |body| {
+        let mut pixels = body.dilated(&disc(reach)).pixels(size);
+        pixels.retain(|&pixel| plane.measured[pixel as usize]);
+        pixels
+    })
+}
+
+/// Which cells and parts of the background each pixel has, as rows of the Gram matrix.
+fn shares(rois: &[Roi], background: &Background, plane: &Plane<'_>) -> Rows {
+    let mut rows = cell_rows(rois);
+    rows.extend(&background.rows);
+    rows.by_pixel(plane.mean.len())
+}
+
+/// The body of a cell that fires: the outline in its last footprint, from the body so far or from the network's shape, whichever has the
+/// steeper edge. `None` where neither is where the network saw the cell.
+fn outline(
+    starts: [&Vec<u32>; 2],
+    support: &[u32],
+    values: &[f32],
+    plane: &Plane<'_>,
+    parameters: &Footprints,
+) -> Option<Vec<u32>> {
+    let size = plane.size();
+    let proposal = starts[1];
+    let mut typical: Vec<f32> = support
+        .iter()
+        .zip(values)
+        .filter(|(pixel, _)| proposal.binary_search(pixel).is_ok())
+        .map(|(_, value)| value.max(0.0))
+        .collect();
+    if typical.is_empty() {
+        return None;
+    }
+    typical.sort_by(f32::total_cmp);
+    let plateau = crate::imaging::detection::summary::percentile(&typical, 0.75);
+    if plateau <= 0.0 {
+        return None;
+    }
+    let margin = starts.iter().map(|start| contour::margin(start)).max()?;
+    let mut image = Patch::around(support, margin, size, 0.0f32)?;
+    for (&pixel, &value) in support.iter().zip(values) {
+        let index = image.index(pixel, size).expect("inside its own patch");
+        let part = plane.measured_part[pixel as usize].max(LEAST_MEASURED);
+        image.values[index] = value / part / plateau;
+    }
+    let known = image.set(support, size);
+    let mut best: Option<contour::Contour> = None;
+    for start in starts.into_iter().filter(|start| start.len() >= MIN_BODY) {
+        let Some(mut found) = contour::outline(&image, &known.values, start, STIFFNESS, size)
+        else {
+            continue;
+        };
+        found.pixels.retain(|&pixel| plane.measured[pixel as usize]);
+        let is_cell = found.pixels.len() >= MIN_BODY
+            && iou(&found.pixels, proposal) > parameters.min_agreement;
+        if is_cell && best.as_ref().is_none_or(|best| found.fall > best.fall) {
+            best = Some(found);
+        }
+    }
+    best.map(|best| best.pixels)
 }
 
 /// Sums over bins from which all footprints of a round are made.
@@ -168,6 +290,8 @@ struct Sums {
     /// Trace times trace, of cells and background (about the cells' means), `[cell, row]`.
     gram: Vec<f64>,
     n_rows: usize,
+    /// Skewness of each cell's trace.
+    skewness: Vec<f64>,
 }
 
 impl Sums {
@@ -222,6 +346,10 @@ impl Sums {
                 row
             })
             .collect();
+        let skewness = (0..n_cells)
+            .into_par_iter()
+            .map(|cell| skewness(traces.iter().skip(cell).step_by(n_rows)))
+            .collect();
         let pixel = executor.resident("pixel", &supports.concat())?;
         let owner: Vec<u32> = supports
             .iter()
@@ -273,23 +401,14 @@ impl Sums {
             products,
             gram,
             n_rows,
+            skewness,
         })
     }
 
-    /// The footprint of a cell given all traces: each pixel's regression on the cell's trace, with all others taken out.
+    /// Each pixel's regression on a cell's trace, with all others taken out; `None` where the trace holds nothing.
     ///
     /// `shares` says of each pixel which cells and parts of the background have it, as rows of the Gram matrix.
-    fn footprint(
-        &self,
-        k: usize,
-        rois: &[Roi],
-        shares: &Rows,
-        noise: &[f32],
-        supports: &[Vec<u32>],
-        size: ImageSize,
-        parameters: &Footprints,
-    ) -> Option<Roi> {
-        let support = &supports[k];
+    fn regression(&self, k: usize, shares: &Rows, support: &[u32]) -> Option<Vec<f32>> {
         let gram = &self.gram[k * self.n_rows..(k + 1) * self.n_rows];
         let power = gram[k];
         if support.is_empty() || power <= 0.0 {
@@ -303,7 +422,24 @@ impl Sums {
                 sum - gram[row as usize] * f64::from(weight)
             })
         });
-        let mut values: Vec<f32> = sums.map(|sum| (sum / power).max(0.0) as f32).collect();
+        Some(sums.map(|sum| (sum / power) as f32).collect())
+    }
+
+    /// The footprint of a cell given all traces: its [`regression`](Self::regression), where it stands above noise.
+    fn footprint(
+        &self,
+        k: usize,
+        rois: &[Roi],
+        shares: &Rows,
+        noise: &[f32],
+        supports: &[Vec<u32>],
+        plane: &Plane<'_>,
+        parameters: &Footprints,
+    ) -> Option<Roi> {
+        let support = &supports[k];
+        let mut values = self.regression(k, shares, support)?;
+        values.iter_mut().for_each(|value| *value = value.max(0.0));
+        let power = self.gram[k * self.n_rows + k];
         let body = &rois[k].body;
         let inside = |pixel: &u32| body.binary_search(pixel).is_ok();
         let mut in_body: Vec<f32> = support
@@ -332,7 +468,7 @@ impl Sums {
                 *value = 0.0;
             }
         }
-        let drawn = draw_body(support, &values, body, size, parameters.level as f32);
+        let drawn = draw_body(support, &values, body, plane, parameters.level as f32);
         let entries = support
             .iter()
             .zip(&values)
@@ -351,28 +487,61 @@ impl Sums {
     }
 }
 
+/// Skewness of values about 0; 0 where there are none.
+fn skewness<'a>(values: impl Iterator<Item = &'a f32>) -> f64 {
+    let (mut n, mut squares, mut cubes) = (0usize, 0.0f64, 0.0f64);
+    for &value in values {
+        let value = f64::from(value);
+        n += 1;
+        squares += value * value;
+        cubes += value * value * value;
+    }
+    let n = n.max(1) as f64;
+    let variance = squares / n;
+    if variance > 0.0 {
+        cubes / n / variance.powf(1.5)
+    } else {
+        0.0
+    }
+}
+
 /// The body of a cell from its footprint: cut at a part of the plateau, the dark nucleus filled, tails cut off.
+///
+/// At the edge a pixel was not measured in each frame, and those around it not at all: both are allowed for.
 fn draw_body(
     pixels: &[u32],
     values: &[f32],
     before: &[u32],
-    size: ImageSize,
+    plane: &Plane<'_>,
     level: f32,
 ) -> Vec<u32> {
+    let size = plane.size();
     let Some(mut patch) = Patch::around(pixels, 4, size, 0.0f32) else {
         return before.to_vec();
     };
     for (&pixel, &value) in pixels.iter().zip(values) {
         let index = patch.index(pixel, size).expect("inside its own patch");
-        patch.values[index] = value;
+        let part = plane.measured_part[pixel as usize].max(LEAST_MEASURED);
+        patch.values[index] = value / part;
     }
-    let mut old = patch.with(vec![false; patch.values.len()]);
-    for &pixel in before {
-        if let Some(index) = patch.index(pixel, size) {
-            old.values[index] = true;
-        }
+    let old = patch.set(before, size);
+    let measured = (0..patch.values.len())
+        .map(|i| f32::from(u8::from(plane.measured[patch.pixel(i, size) as usize])));
+    let around = patch.with(measured.collect::<Vec<_>>()).blurred(0.7);
+    let mut smooth = patch.blurred(0.7);
+    let support = patch.set(pixels, size);
+    for ((value, around), inside) in smooth
+        .values
+        .iter_mut()
+        .zip(&around.values)
+        .zip(&support.values)
+    {
+        *value = if *inside {
+            *value / around.max(LEAST_AROUND)
+        } else {
+            0.0
+        };
     }
-    let smooth = patch.blurred(0.7);
     let sorted = |above: f32| {
         let mut core: Vec<f32> = smooth
             .values
@@ -393,7 +562,7 @@ fn draw_body(
     let cut = level * percentile(&plateau, 0.6);
     let mask = smooth.with(smooth.values.iter().map(|value| *value > cut).collect());
     let opened = mask.filled().eroded(&square(1)).dilated(&square(1));
-    let closed = opened.dilated(&diamond(2)).eroded(&diamond(2));
+    let closed = opened.closed(&diamond(2), 2);
     match closed.part_most_in(&old) {
         Some(part) => part.filled().pixels(size),
         None => Vec::new(),

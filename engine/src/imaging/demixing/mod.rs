@@ -5,9 +5,11 @@
 //!
 //! - [`background`]: the basis of what is not a cell;
 //! - [`solver`]: the least squares of a frame;
-//! - [`footprints`]: footprints refined on the traces, and bodies drawn from them.
+//! - [`footprints`]: footprints refined on the traces, and bodies drawn from them;
+//! - [`contour`]: the outline of a body.
 
 pub mod background;
+pub mod contour;
 pub mod solver;
 
 pub use background::Background;

@@ -6,13 +6,14 @@
 //! holds beyond that is still light. The network looks at this image as at the mean of a still one, and what it sees is new or
 //! better outlined than in the mean. Where the neuropil hardly moves the slopes explain nothing, and nothing is looked for.
 
-use super::summary::local_contrast;
+use super::summary::{local_contrast, percentile};
 use crate::{
     device::{Commands, Executor},
     error::Result,
     imaging::{
         demixing::{
             background::COARSE_SPACING,
+            contour,
             footprints::Plane,
             solver::{DeviceRows, Solver},
         },
@@ -21,6 +22,7 @@ use crate::{
         rois::{Origin, Roi, Rows},
         segmentation::{self, Network},
     },
+    linalg,
     parameters::imaging::{Segmentation, StillCells},
     stream::Control,
 };
@@ -41,12 +43,19 @@ const SAME_IOU: f64 = 0.3;
 /// A mask is no new cell when known ones share this part of it.
 const SHARED: f64 = 0.5;
 
+/// Distances between which the ring around a silent cell lies, pixels.
+const RING: (f64, f64) = (1.0, 4.0);
+/// Pixels of a body and of the ring around it that must be seen.
+const LEAST_BODY: usize = 20;
+/// Outlines of a silent cell, each from the last.
+const OUTLINES: usize = 2;
+/// Stiffness of the outlines of silent cells: still light is noisier than a footprint.
+const STIFFNESS: f64 = 0.1;
+
 /// What is seen of cells that never fire.
 pub struct Seen<'a> {
     /// The plane's bins, mean and noise.
     pub plane: &'a Plane<'a>,
-    /// Part of the good frames that measured each pixel, `[y, x]`.
-    pub measured_part: &'a [f32],
     /// Largest activity of each pixel, noise deviations, `[y, x]`.
     pub largest: &'a [f32],
     /// Area of the typical cell, pixels.
@@ -78,10 +87,7 @@ pub fn find(
     if !parameters.find || seen.plane.bins.n_bins < 3 {
         return Ok(());
     }
-    let size = ImageSize {
-        height: seen.plane.bins.height,
-        width: seen.plane.bins.width,
-    };
+    let size = seen.plane.size();
     let silent: Vec<bool> = rois
         .iter()
         .map(|roi| is_silent(roi, seen.largest))
@@ -92,7 +98,7 @@ pub fn find(
         .filter(|(_, silent)| !**silent)
         .map(|(roi, _)| roi)
         .collect();
-    let still = still_light(seen, &active, size, executor, control)?;
+    let still = still_light(seen.plane, &active, executor, control)?;
     if still.explained < parameters.min_explained {
         return Ok(());
     }
@@ -137,6 +143,132 @@ pub fn find(
     Ok(())
 }
 
+/// Outlines the `silent` cells among `rois` in the still light between the others, and drops those that do not shine in it.
+///
+/// Where the neuropil hardly moves there is no still light, and all stay as they are.
+///
+/// # Errors
+/// When the binned movie cannot be read, the device fails, or the run is stopped.
+pub fn outline(
+    plane: &Plane<'_>,
+    rois: &mut Vec<Roi>,
+    silent: &[bool],
+    parameters: &StillCells,
+    min_agreement: f64,
+    executor: &dyn Executor,
+    control: &Control,
+) -> Result<()> {
+    if !parameters.find || plane.bins.n_bins < 3 || !silent.contains(&true) {
+        return Ok(());
+    }
+    let firing: Vec<&Roi> = rois
+        .iter()
+        .zip(silent)
+        .filter(|(_, silent)| !**silent)
+        .map(|(roi, _)| roi)
+        .collect();
+    let still = still_light(plane, &firing, executor, control)?;
+    if still.explained < parameters.min_explained {
+        return Ok(());
+    }
+    let grain = still.grain(plane.size());
+    let mut shines = vec![true; rois.len()];
+    for (k, roi) in rois.iter_mut().enumerate().filter(|(k, _)| silent[*k]) {
+        let proposal = roi.body.clone();
+        for _ in 0..OUTLINES {
+            let Some(mut found) = still.outline(&roi.body, plane.size()) else {
+                break;
+            };
+            found.retain(|&pixel| plane.measured[pixel as usize]);
+            if iou(&found, &proposal) > min_agreement {
+                *roi = Roi {
+                    footprint_snr: roi.footprint_snr,
+                    ..Roi::proposal(found, roi.probability, roi.origin)
+                };
+            }
+        }
+        shines[k] = still
+            .contrast(&roi.body, plane.size())
+            .is_none_or(|contrast| contrast >= parameters.min_contrast * grain);
+    }
+    let mut shines = shines.iter();
+    rois.retain(|_| *shines.next().expect("one for each"));
+    Ok(())
+}
+
+/// A silent cell in still light.
+struct Shine {
+    /// Pixels of its body that have still light.
+    body: Vec<f32>,
+    /// Those of the ring around it.
+    ring: Vec<f32>,
+}
+
+impl StillLight {
+    /// The light of a body and around it; `None` where too little of either is to be seen.
+    fn shine(&self, body: &[u32], size: ImageSize) -> Option<Shine> {
+        let patch = Patch::of(body, RING.1 as usize + 1, size)?;
+        let (near, far) = (patch.dilated(&disc(RING.0)), patch.dilated(&disc(RING.1)));
+        let values = |set: &dyn Fn(usize) -> bool| -> Vec<f32> {
+            (0..patch.values.len())
+                .filter(|&i| set(i))
+                .map(|i| patch.pixel(i, size) as usize)
+                .filter(|&pixel| self.free[pixel])
+                .map(|pixel| self.values[pixel])
+                .collect()
+        };
+        let shine = Shine {
+            body: values(&|i| patch.values[i]),
+            ring: values(&|i| far.values[i] && !near.values[i]),
+        };
+        (shine.body.len() >= LEAST_BODY && shine.ring.len() > LEAST_BODY).then_some(shine)
+    }
+
+    /// How much brighter a body is than the ring around it.
+    fn contrast(&self, body: &[u32], size: ImageSize) -> Option<f64> {
+        let mean = |values: &[f32]| {
+            values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64
+        };
+        let shine = self.shine(body, size)?;
+        Some(mean(&shine.body) - mean(&shine.ring))
+    }
+
+    /// The outline of a silent cell near a body.
+    fn outline(&self, body: &[u32], size: ImageSize) -> Option<Vec<u32>> {
+        let mut shine = self.shine(body, size)?;
+        let low = linalg::median(&mut shine.ring);
+        shine.body.sort_by(f32::total_cmp);
+        let high = percentile(&shine.body, 0.6);
+        if high <= low {
+            return None;
+        }
+        let mut image = Patch::around(body, contour::margin(body), size, 0.0f32)?;
+        let mut known = vec![false; image.values.len()];
+        for i in 0..known.len() {
+            let pixel = image.pixel(i, size) as usize;
+            known[i] = self.free[pixel];
+            image.values[i] = (self.values[pixel] - low) / (high - low);
+        }
+        contour::outline(&image, &known, body, STIFFNESS, size).map(|found| found.pixels)
+    }
+
+    /// Deviation of the light between cells from its local mean.
+    fn grain(&self, size: ImageSize) -> f64 {
+        let light: Vec<f64> = self.values.iter().map(|&v| f64::from(v)).collect();
+        let local = less_local_mean(&light, &self.free, size);
+        let mut free: Vec<f32> = local
+            .iter()
+            .zip(&self.free)
+            .filter(|(_, free)| **free)
+            .map(|(&light, _)| light as f32)
+            .collect();
+        let middle = linalg::median(&mut free);
+        free.iter_mut()
+            .for_each(|light| *light = (*light - middle).abs());
+        1.4826 * f64::from(linalg::median(&mut free))
+    }
+}
+
 /// Whether a mask is another cell than a known one.
 fn is_apart(body: &[u32], known: &[u32]) -> bool {
     let smaller = known.len().min(body.len()).max(1);
@@ -154,13 +286,12 @@ fn is_silent(roi: &Roi, largest: &[f32]) -> bool {
 
 /// The still light between the cells in `active`.
 fn still_light(
-    seen: &Seen<'_>,
+    plane: &Plane<'_>,
     active: &[&Roi],
-    size: ImageSize,
     executor: &dyn Executor,
     control: &Control,
 ) -> Result<StillLight> {
-    let plane = seen.plane;
+    let size = plane.size();
     let mut free = plane.measured.to_vec();
     for roi in active {
         if let Some(body) = Patch::of(&roi.body, GLOW as usize + 1, size) {
@@ -194,7 +325,7 @@ fn still_light(
     let slope: Vec<f64> = (0..light.len())
         .map(|i| {
             let [product, power] = sums[i];
-            let part = f64::from(seen.measured_part[i]).max(f64::EPSILON);
+            let part = f64::from(plane.measured_part[i]).max(f64::EPSILON);
             if free[i] && power > 0.0 {
                 product / power / part * f64::from(brightness[i])
             } else {

@@ -85,9 +85,11 @@ impl Correction {
     /// Appends the correction of whitened data `[block, channel, time]`.
     pub fn record(&self, commands: &mut Commands, blocks: &[Block], x: BufferId) -> BufferId {
         let n_channels = self.geometry.n_channels();
-        let weights: Vec<Arc<Vec<f32>>> =
-            blocks.iter().map(|block| self.weights(block)).collect();
-        let weights: Vec<f32> = weights.iter().flat_map(|block| block.iter().copied()).collect();
+        let weights: Vec<Arc<Vec<f32>>> = blocks.iter().map(|block| self.weights(block)).collect();
+        let weights: Vec<f32> = weights
+            .iter()
+            .flat_map(|block| block.iter().copied())
+            .collect();
         let neighbour = commands.resident(&self.resident);
         let weight = commands.upload("motion_weight", &weights);
         let out = commands.buffer("corrected", blocks.len() * WINDOW_SAMPLES * n_channels);
@@ -265,11 +267,7 @@ impl Correction {
 }
 
 /// A template whose tissue moved: `predictions` tells for each contact which channels at rest it sees now.
-fn move_template(
-    template: &Movable,
-    rank: usize,
-    predictions: &[Vec<(usize, f64)>],
-) -> Movable {
+fn move_template(template: &Movable, rank: usize, predictions: &[Vec<(usize, f64)>]) -> Movable {
     let (mut channels, mut spatial) = (Vec::new(), Vec::new());
     let mut row = vec![0.0f64; rank];
     for (c, prediction) in predictions.iter().enumerate() {
