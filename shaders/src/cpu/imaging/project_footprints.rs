@@ -11,6 +11,8 @@ use crate::{
 
 /// Products that are summed side by side.
 const LANES: usize = 8;
+/// Frames that are summed side by side: runs are short, and the additions of one would wait for each other.
+const FRAMES: usize = 4;
 
 /// A stretch of listed pixels that lie side by side.
 struct Run {
@@ -33,9 +35,21 @@ pub fn project_footprints(
     for row in 0..n_rows {
         let entries = row_start[row] as usize..row_start[row + 1] as usize;
         let runs = runs(&pixel[entries.clone()], entries.start);
-        for frame in 0..p.n_frames as usize {
-            let pixels = &frames[frame * n_pixels..(frame + 1) * n_pixels];
-            out[frame * n_rows + row] = sum(pixels, weight, &runs);
+        let mut frame = 0;
+        while frame < p.n_frames as usize {
+            let pixels = |k: usize| &frames[(frame + k) * n_pixels..(frame + k + 1) * n_pixels];
+            let n = if frame + FRAMES <= p.n_frames as usize {
+                let sums = sum::<FRAMES>(std::array::from_fn(pixels), weight, &runs);
+                for (k, sum) in sums.into_iter().enumerate() {
+                    out[(frame + k) * n_rows + row] = sum;
+                }
+                FRAMES
+            } else {
+                let [sum] = sum::<1>([pixels(0)], weight, &runs);
+                out[frame * n_rows + row] = sum;
+                1
+            };
+            frame += n;
         }
     }
 }
@@ -56,25 +70,33 @@ fn runs(pixels: &[u32], first: usize) -> Vec<Run> {
 }
 
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn sum(pixels: &[f32], weight: &[f32], runs: &[Run]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let mut rest = 0.0f32;
+fn sum<const N: usize>(frames: [&[f32]; N], weight: &[f32], runs: &[Run]) -> [f32; N] {
+    let mut lanes = [[0.0f32; LANES]; N];
+    let mut rest = [0.0f32; N];
     for run in runs {
-        let pixels = &pixels[run.pixel..run.pixel + run.n];
         let weight = &weight[run.entry..run.entry + run.n];
-        let (pixels, last_pixels) = pixels.as_chunks::<LANES>();
         let (weight, last_weight) = weight.as_chunks::<LANES>();
-        for (pixels, weight) in pixels.iter().zip(weight) {
-            for i in 0..LANES {
-                lanes[i] += pixels[i] * weight[i];
+        for (k, frame) in frames.iter().enumerate() {
+            let pixels = &frame[run.pixel..run.pixel + run.n];
+            let (pixels, last_pixels) = pixels.as_chunks::<LANES>();
+            for (pixels, weight) in pixels.iter().zip(weight) {
+                for i in 0..LANES {
+                    lanes[k][i] += pixels[i] * weight[i];
+                }
+            }
+            for (pixel, weight) in last_pixels.iter().zip(last_weight) {
+                rest[k] += pixel * weight;
             }
         }
-        for (pixel, weight) in last_pixels.iter().zip(last_weight) {
-            rest += pixel * weight;
-        }
     }
-    rest + ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
-        + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    let mut sums = [0.0; N];
+    for k in 0..N {
+        let lanes = &lanes[k];
+        sums[k] = rest[k]
+            + ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+            + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    }
+    sums
 }
 
 /// Binding order: frames, row_start, pixel, weight, out.
