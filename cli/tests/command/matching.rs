@@ -176,7 +176,11 @@ fn two_sessions_become_pairs_and_files() {
     let alignment = &json(&text)[0];
     assert_eq!(alignment["found"], true);
     let number = |value: &Value| value.as_f64().unwrap();
-    assert!((number(&alignment["rotation_deg"]) + 2.0).abs() < 0.5);
+    // So few cells in so small a field tell a rotation to a degree, a pixel at its edge.
+    assert!(
+        (number(&alignment["rotation_deg"]) + 2.0).abs() < 1.0,
+        "{alignment}"
+    );
     let shift = [0, 1].map(|k| number(&alignment["shift_px"][k]));
     // The reference of each session lies a pixel or two beside the middle of its motion.
     assert!((shift[0].hypot(shift[1]) - 8.0).abs() < 3.0, "{shift:?}");

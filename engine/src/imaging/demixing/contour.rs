@@ -297,14 +297,19 @@ mod tests {
         pixels
     }
 
-    /// An image of 1 in these pixels, blurred.
+    /// An image of 1 in these pixels, blurred with what is inside the image.
     fn drawn(pixels: &[u32], around: &[u32]) -> Patch<f32> {
         let mut image = Patch::around(around, margin(around), SIZE, 0.0f32).expect("pixels");
         for &pixel in pixels {
             let at = image.index(pixel, SIZE).expect("inside");
             image.values[at] = 1.0;
         }
-        image.blurred(0.8)
+        let all = image.with(vec![1.0f32; image.values.len()]).blurred(0.8);
+        let mut blurred = image.blurred(0.8);
+        for (value, all) in blurred.values.iter_mut().zip(&all.values) {
+            *value /= all;
+        }
+        blurred
     }
 
     #[test]

@@ -16,7 +16,10 @@ use somata_shaders::cpu::sorting::score_templates::scratch_bytes;
 
 use super::{
     geometry::Geometry,
-    motion::{estimation::shows_motion, interpolation::MAX_GROUPS},
+    motion::{
+        estimation::shows_motion,
+        interpolation::{MAX_GROUPS, MOST_KEPT},
+    },
     preprocessing::{
         survey,
         whitening::{COVARIANCE_SAMPLES, WHITENED_TOGETHER},
@@ -253,8 +256,10 @@ impl<'a> Need<'a> {
         let products = pairs * 8.0 * self.n_taps;
         let waveforms = entries * 4.0 * self.n_taps;
         if self.groups > 1.0 {
-            // The sets, the templates at rest, and what making a set takes.
-            self.groups * (products + waveforms) + 4.0 * waveforms
+            // The weights that move data back, as far as they are kept.
+            let weights = (self.n_blocks * self.n_channels * channels * 4.0).min(MOST_KEPT as f64);
+            // The sets, what is kept of templates at rest, and what making a set takes.
+            self.groups * (products + waveforms) + 4.0 * waveforms + weights
         } else {
             products + 3.0 * waveforms
         }
