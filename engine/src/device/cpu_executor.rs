@@ -147,10 +147,8 @@ impl Executor for CpuExecutor {
             .map(|(plan, is_downloaded)| match plan.source {
                 // It goes to the caller, and would take a buffer of up to twice its size out of the arena.
                 BufferSource::Uninitialised | BufferSource::Zeros if is_downloaded => {
-                    let mut buffer = Vec::with_capacity(plan.words);
                     // Written, not asked of the system as zeros: what a kernel adds to would have every page mapped twice.
-                    buffer.resize(plan.words, 0);
-                    Slot::Owned(buffer)
+                    Slot::Owned(std::iter::repeat_n(0, plan.words).collect())
                 }
                 BufferSource::Uninitialised => Slot::Owned(take(plan.words)),
                 BufferSource::Zeros => {

@@ -184,7 +184,7 @@ fn one_in(blocks: &[Block], result: &SortingResult, taps: Taps) -> Vec<usize> {
 fn is_drawn(sample: i64, one_in: usize) -> bool {
     // Fibonacci hashing (Knuth 1973): also samples at regular distances are spread.
     let hash = (sample as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    hash % one_in as u64 == 0
+    hash.is_multiple_of(one_in as u64)
 }
 
 /// Blocks, in order, in which each unit has [`ENOUGH_SPIKES`] or all it has. The rarest units choose first, each evenly among

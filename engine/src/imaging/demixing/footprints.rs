@@ -4,7 +4,7 @@
 //! are solved for given the footprints, and footprints for given the traces (block coordinate descent of the
 //! factorisation of Pnevmatikakis et al. 2016). Everything is a sum over bins, so the binned movie streams through and is never in
 //! memory. Traces are taken apart by the footprints; the body that is shown is outlined where the last of them falls most
-//! ([`contour`](super::contour)). A cell whose activity says too little keeps the network's shape.
+//! ([`contour`]). A cell whose activity says too little keeps the network's shape.
 
 use rayon::prelude::*;
 use somata_shaders::layout::CorrelateTracesParams;

@@ -367,7 +367,7 @@ fn exponentials(values: &mut [f64; LANES]) {
         series
     };
     for value in values {
-        let x = value.max(-700.0).min(700.0);
+        let x = value.clamp(-700.0, 700.0);
         let shifted = x * std::f64::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         let r = (x - n * LN_2.0) - n * LN_2.1;

@@ -251,7 +251,7 @@ impl<const KERNEL: usize> WithSimd for Rows<'_, KERNEL> {
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma"))]
 fn run_rows<const KERNEL: usize>(
     frame: &Frame,
     size: &Size,
@@ -261,8 +261,6 @@ fn run_rows<const KERNEL: usize>(
 ) {
     if target_cfg_f!(target_feature = "avx512f") {
         rows::<KERNEL, WIDE_CHANNELS, true>(frame, size, padded, weight, out);
-    } else if target_cfg_f!(target_feature = "fma") {
-        rows::<KERNEL, CHANNELS, true>(frame, size, padded, weight, out);
     } else {
         rows::<KERNEL, CHANNELS, false>(frame, size, padded, weight, out);
     }
