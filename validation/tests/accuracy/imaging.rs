@@ -168,7 +168,7 @@ fn a_small_moving_field() {
         &score,
         &Floors {
             f1_active: 0.97,
-            mean_iou: 0.89,
+            mean_iou: 0.915,
             trace_r: 0.99,
             spike_r_aligned: 0.97,
             shift_rmse_px: 0.06,
@@ -192,12 +192,12 @@ fn a_part_of_a_standard_field() {
     hold(
         &score,
         &Floors {
-            f1_active: 0.94,
-            mean_iou: 0.88,
+            f1_active: 0.96,
+            mean_iou: 0.91,
             trace_r: 0.985,
             spike_r_aligned: 0.96,
             shift_rmse_px: 0.06,
-            n_false: 3,
+            n_false: 2,
         },
     );
 }
@@ -218,7 +218,7 @@ fn a_slow_movie() {
         &score,
         &Floors {
             f1_active: 0.97,
-            mean_iou: 0.89,
+            mean_iou: 0.92,
             trace_r: 0.985,
             spike_r_aligned: 0.98,
             shift_rmse_px: 0.08,
@@ -265,8 +265,8 @@ fn a_movie_without_motion_is_not_made_worse_by_registration() {
     let left_alone = scored_with(&spec, &parameters);
     let shift = registered.shift_rmse_px.expect("shifts were found");
     assert!(shift <= 0.04, "{shift:.3} px of motion were made up");
-    // Measured with registration and without: 1.000 and 1.000, 0.934 and 0.952, 0.995 and 0.992, 0.986 and 0.986. Outlines lose a little, to
-    // the interpolation or to where the reference lies; no score may lose more than half as much again.
+    // Measured with registration and without: F1 1.000 and 1.000, mean IoU 0.959 and 0.967. Outlines lose a little, to the interpolation or to
+    // where the reference lies; no score may lose more than half as much again.
     for (name, with, without, loss) in [
         (
             "F1 of active cells",
@@ -278,7 +278,7 @@ fn a_movie_without_motion_is_not_made_worse_by_registration() {
             "mean IoU",
             Some(registered.mean_iou),
             Some(left_alone.mean_iou),
-            0.028,
+            0.012,
         ),
         (
             "trace correlation",
