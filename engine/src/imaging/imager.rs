@@ -497,18 +497,16 @@ impl Run<'_> {
         executor.rest();
         let silent = refine(&plane, &mut rois, &parameters.footprints, executor, control)?;
         executor.rest();
-        if parameters.footprints.rounds > 0 {
-            still_cells::outline(
-                &plane,
-                &mut rois,
-                &silent,
-                &parameters.still_cells,
-                parameters.footprints.min_agreement,
-                executor,
-                control,
-            )?;
-            executor.rest();
-        }
+        still_cells::outline(
+            &plane,
+            &mut rois,
+            &silent,
+            &parameters.still_cells,
+            parameters.footprints.min_agreement,
+            executor,
+            control,
+        )?;
+        executor.rest();
         // From top to bottom, so that neighbours in the list are neighbours in the image.
         rois.sort_by_key(|roi| roi.body[roi.body.len() / 2]);
         let offset = background::offset(&registered.mean, &registered.noise, measured);

@@ -122,12 +122,7 @@ pub fn diamond(radius: i64) -> Vec<(i64, i64)> {
 impl Patch<bool> {
     /// A patch that holds these pixels, with a margin.
     pub fn of(pixels: &[u32], margin: usize, size: ImageSize) -> Option<Self> {
-        let mut patch = Patch::around(pixels, margin, size, false)?;
-        for &pixel in pixels {
-            let index = patch.index(pixel, size).expect("inside its own patch");
-            patch.values[index] = true;
-        }
-        Some(patch)
+        Some(Patch::around(pixels, margin, size, false)?.set(pixels, size))
     }
 
     /// The image's pixels in the set, ascending.
@@ -304,6 +299,16 @@ pub fn iou(a: &[u32], b: &[u32]) -> f64 {
     }
 }
 
+/// Mean place of pixels, y and x; 0 without any.
+pub fn centre(pixels: &[u32], width: usize) -> [f64; 2] {
+    let n = pixels.len().max(1) as f64;
+    let sum = |part: fn(usize, usize) -> usize| {
+        let parts = pixels.iter().map(|&p| part(p as usize, width) as f64);
+        parts.sum::<f64>() / n
+    };
+    [sum(|p, w| p / w), sum(|p, w| p % w)]
+}
+
 /// Ratio of the longer to the shorter axis of the pixels' ellipse of inertia.
 pub fn aspect_ratio(pixels: &[u32], size: ImageSize) -> f64 {
     let n = pixels.len() as f64;
@@ -316,11 +321,7 @@ pub fn aspect_ratio(pixels: &[u32], size: ImageSize) -> f64 {
             (*p as usize % size.width) as f64,
         )
     };
-    let (sum_y, sum_x) = pixels
-        .iter()
-        .map(at)
-        .fold((0.0, 0.0), |s, p| (s.0 + p.0, s.1 + p.1));
-    let (my, mx) = (sum_y / n, sum_x / n);
+    let [my, mx] = centre(pixels, size.width);
     let (mut yy, mut xx, mut yx) = (0.0, 0.0, 0.0);
     for (y, x) in pixels.iter().map(at) {
         yy += (y - my).powi(2);

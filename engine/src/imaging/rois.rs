@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::morphology::centre;
+
 /// Where a cell was found.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Origin {
@@ -56,15 +58,7 @@ impl Roi {
 
     /// Mean place of the body, y and x.
     pub fn centre(&self, width: usize) -> [f64; 2] {
-        let n = self.body.len().max(1) as f64;
-        let sum = |part: fn(usize, usize) -> usize| {
-            self.body
-                .iter()
-                .map(|&p| part(p as usize, width) as f64)
-                .sum::<f64>()
-                / n
-        };
-        [sum(|p, w| p / w), sum(|p, w| p % w)]
+        centre(&self.body, width)
     }
 
     /// Whether the body touches the edge of the image.

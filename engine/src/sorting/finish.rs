@@ -7,6 +7,7 @@ use super::{
         rejoin::{JoinRule, rejoin},
     },
     geometry::Geometry,
+    match_tables::MatchTables,
     preprocessing::bad_channels::BadChannel,
     quality_metrics::{
         QualityMetrics, amplitude_cutoff::amplitude_cutoff, firing_rate::firing_rate_hz,
@@ -15,7 +16,6 @@ use super::{
     },
     result::{GOOD_ISI_VIOLATIONS_RATIO, GOOD_NORM, Label, SortingResult, Unit},
     sorter::{Finished, Run, Stage},
-    template_matching::MatchTables,
     templates::{Taps, Template},
 };
 use crate::linalg;

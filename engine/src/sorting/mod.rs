@@ -20,6 +20,7 @@ mod finish;
 pub mod geometry;
 mod learning;
 mod low_pass;
+pub mod match_tables;
 pub mod mean_waveforms;
 pub mod memory;
 pub mod motion;

@@ -15,6 +15,7 @@ use super::{
     events::EventSample,
     geometry::{Geometry, padded},
     low_pass::low_passed,
+    match_tables::MatchTables,
     memory::limit::{Found, Limit, Sizes},
     motion::{Motion, estimation, interpolation::Correction},
     passes::NotFinite,
@@ -27,7 +28,7 @@ use super::{
     },
     result::{FeatureFile, SortingResult},
     shapes::{self, Shapes},
-    template_matching::{MatchTables, Matcher, Spike},
+    template_matching::{Matcher, Spike},
     templates::{Taps, Template},
 };
 use crate::{

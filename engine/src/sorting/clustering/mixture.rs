@@ -70,14 +70,12 @@ impl Mixture {
             .collect()
     }
 
-    /// Nearest cluster of each point `[point, dimension]` by density alone.
-    pub fn nearest(&self, points: &[f64]) -> Vec<i32> {
+    /// Nearest cluster of each of `n` points by density alone.
+    pub fn nearest(&self, strips: &Strips<f64>, n: usize) -> Vec<i32> {
         let shapes = self.shapes();
-        let points = points.chunks_exact(self.dimensions);
-        let n = points.len();
         let mut log = vec![[0.0; LANES]; self.n_clusters()];
         let mut nearest = Vec::with_capacity(n);
-        for strip in Strips::new(points, self.dimensions).iter() {
+        for strip in strips.iter() {
             self.log_densities(&shapes, strip, &mut log);
             for lane in 0..LANES.min(n - nearest.len()) {
                 let mut best = 0;
@@ -381,23 +379,8 @@ fn exponentials(values: &mut [f64; LANES]) {
     }
 }
 
-/// Expectation maximisation from hard labels (-1: no cluster); returns the fit and hard labels.
-pub fn fit(
-    points: &[f64],
-    dimensions: usize,
-    labels: &[i32],
-    iterations: usize,
-) -> (Vec<i32>, Mixture) {
-    let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
-    fit_strips(&strips, labels, iterations)
-}
-
-/// [`fit`] of points that stand side by side already.
-pub(super) fn fit_strips(
-    strips: &Strips<f64>,
-    labels: &[i32],
-    iterations: usize,
-) -> (Vec<i32>, Mixture) {
+/// Expectation maximisation of points from hard labels (-1: no cluster); returns the fit and hard labels.
+pub fn fit(strips: &Strips<f64>, labels: &[i32], iterations: usize) -> (Vec<i32>, Mixture) {
     let (n, dimensions) = (labels.len(), strips.dimensions());
     let k = (labels.iter().copied().max().unwrap_or(-1) + 1).max(1) as usize;
     let mut mixture = Mixture {

@@ -9,7 +9,7 @@ pub mod mixture;
 pub mod noise;
 pub mod random;
 pub mod refractory;
-mod strips;
+pub mod strips;
 
 use super::events::SpikeEvent;
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     parameters::sorting::Clustering,
 };
 use kmeans::kmeans;
-use mixture::{Mixture, fit_strips};
+use mixture::{Mixture, fit};
 use refractory::{Evidence, RefractoryTest};
 use strips::{LANES, Strips};
 
@@ -42,15 +42,15 @@ pub fn cluster_channel(
         .map(|label| label as i32)
         .collect();
     let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
-    let (mut labels, mut mixture) = fit_strips(&strips, &start, 25);
+    let (mut labels, mut mixture) = fit(&strips, &start, 25);
     loop {
         let counts = counts(&labels, mixture.n_clusters());
         if mixture.n_clusters() > 1
             && let Some(smallest) = (0..counts.len()).min_by_key(|&k| counts[k])
             && counts[smallest] < min_spikes
         {
-            let nearest = mixture.without(smallest).nearest(&points);
-            (labels, mixture) = fit_strips(&strips, &nearest, 10);
+            let nearest = mixture.without(smallest).nearest(&strips, n);
+            (labels, mixture) = fit(&strips, &nearest, 10);
             continue;
         }
         if mixture.n_clusters() == 1 {
@@ -69,7 +69,7 @@ pub fn cluster_channel(
                 _ => label,
             })
             .collect();
-        (labels, mixture) = fit_strips(&strips, &merged, 10);
+        (labels, mixture) = fit(&strips, &merged, 10);
     }
 }
 
@@ -302,8 +302,8 @@ fn criterion_pair(
                 }
             }
             let members = Strips::new(members.chunks_exact(d), d);
-            let (_, one) = fit_strips(&members, &vec![0; two.len()], 3);
-            let (_, both) = fit_strips(&members, &two, 5);
+            let (_, one) = fit(&members, &vec![0; two.len()], 3);
+            let (_, both) = fit(&members, &two, 5);
             let gain = both.log_likelihood
                 - one.log_likelihood
                 - 0.5 * (d as f64 + 2.0) * (two.len() as f64).ln();

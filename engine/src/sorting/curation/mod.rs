@@ -2,10 +2,7 @@
 
 pub mod rejoin;
 
-use super::{
-    clustering::refractory::pairs,
-    template_matching::{MatchTables, Spike},
-};
+use super::{clustering::refractory::pairs, match_tables::MatchTables, template_matching::Spike};
 use crate::parameters::sorting::{Clustering, Curation};
 
 /// Why a unit was dropped.

@@ -18,8 +18,8 @@ use crate::{
     sorting::{
         clustering::refractory::{Evidence, RefractoryTest},
         geometry::Geometry,
+        match_tables::MatchTables,
         motion::interpolation::Correction,
-        template_matching::MatchTables,
         templates::{MIN_COSINE, cosine, distance_between_samples},
     },
     stream::Block,

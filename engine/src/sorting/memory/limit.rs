@@ -7,7 +7,7 @@ use crate::{
     error::{EngineError, Result},
     parameters::sorting::SortingParameters,
     recording::RecordingInfo,
-    sorting::{motion::interpolation::MAX_GROUPS, template_matching::MatchTables},
+    sorting::{match_tables::MatchTables, motion::interpolation::MAX_GROUPS},
 };
 
 /// Sets of moved templates at most.

@@ -20,7 +20,7 @@ use crate::{
     linalg,
     sorting::{
         geometry::{Geometry, padded},
-        template_matching::Movable,
+        match_tables::Movable,
     },
     stream::{Block, blocks::WINDOW_SAMPLES},
 };

@@ -3,15 +3,13 @@
 //! Used where events of different displacements meet: detection, features and mean waveforms. Matching moves its
 //! templates instead, and leaves the data and their noise as they are.
 
-use super::used;
 use crate::{
     cpu::{Buffer, params},
     layout::InterpolateMotionParams,
 };
 
-/// Samples of all channels that are worked on together, in rows side by side. In the window the rows are a multiple of 4,096 bytes apart and would
-/// push each other out of the nearest cache.
-const TILE: usize = 128;
+/// Samples whose sources stay in the cache for all channels.
+const TILE: usize = 1024;
 /// Samples that are summed in registers.
 const PIECE: usize = 64;
 
@@ -48,33 +46,33 @@ fn interpolate_block(
     samples: usize,
     n_neighbours: usize,
 ) {
-    let channels = x.len() / samples.max(1);
-    // What each channel is made of: where its sources begin in the tile, and their weights.
-    let sources: Vec<Vec<(f32, usize)>> = weight
-        .chunks_exact(n_neighbours)
-        .zip(neighbour.chunks_exact(n_neighbours))
-        .map(|(weight, neighbour)| {
-            used(neighbour, weight)
-                .map(|(source, weight)| (weight, source * TILE))
-                .collect()
-        })
-        .collect();
-    let mut tile = vec![0.0f32; channels * TILE];
+    // Tiles of time outside, channels inside: the sources of a tile stay in the cache for all channels.
+    let mut sources: Vec<(f32, usize)> = Vec::with_capacity(n_neighbours);
     for start in (0..samples).step_by(TILE) {
         let n = TILE.min(samples - start);
-        for (tile, x) in tile.chunks_exact_mut(TILE).zip(x.chunks_exact(samples)) {
-            tile[..n].copy_from_slice(&x[start..start + n]);
-        }
-        for (sources, out) in sources.iter().zip(out.chunks_exact_mut(samples)) {
-            for (i, out) in out[start..start + n].chunks_mut(PIECE).enumerate() {
+        for (c, out) in out.chunks_exact_mut(samples).enumerate() {
+            let entries = c * n_neighbours..(c + 1) * n_neighbours;
+            let of_channel = weight[entries.clone()].iter().zip(&neighbour[entries]);
+            sources.clear();
+            sources.extend(
+                of_channel
+                    .filter(|(w, _)| **w != 0.0)
+                    .map(|(&w, &source)| (w, source as usize * samples + start)),
+            );
+            let (pieces, rest) = out[start..start + n].as_chunks_mut::<PIECE>();
+            for (i, out) in pieces.iter_mut().enumerate() {
                 let mut sums = [0.0f32; PIECE];
-                for &(weight, from) in sources {
-                    let x = &tile[from + i * PIECE..from + (i + 1) * PIECE];
-                    sums.iter_mut()
-                        .zip(x)
-                        .for_each(|(sum, x)| *sum += weight * x);
+                for &(w, from) in &sources {
+                    let x = &x[from + i * PIECE..from + (i + 1) * PIECE];
+                    sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += w * x);
                 }
-                out.copy_from_slice(&sums[..out.len()]);
+                *out = sums;
+            }
+            let done = n - rest.len();
+            rest.fill(0.0);
+            for &(w, from) in &sources {
+                let x = &x[from + done..from + n];
+                rest.iter_mut().zip(x).for_each(|(sum, x)| *sum += w * x);
             }
         }
     }

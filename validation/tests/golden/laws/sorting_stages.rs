@@ -11,10 +11,12 @@ use somata_engine::{
             kmeans::kmeans,
             mixture::fit,
             refractory::{Evidence, RefractoryTest, erfc, pairs, poisson_cdf},
+            strips::Strips,
         },
         curation::{judge, rejoin::without_doubles, trains},
         events::SpikeEvent,
         geometry::Geometry,
+        match_tables::MatchTables,
         preprocessing::{
             bad_channels::{BadChannel, detect},
             survey::{Survey, deviation},
@@ -25,7 +27,7 @@ use somata_engine::{
             isi_violations::isi_violations, presence_ratio::presence_ratio,
             rp_contamination::rp_contamination,
         },
-        template_matching::{MatchTables, Spike},
+        template_matching::Spike,
         templates::{MergeRule, Taps, Template, cosine, distance, merge},
     },
 };
@@ -262,13 +264,14 @@ proptest! {
         let n = points.len() / dimensions;
         let points: Vec<f64> = points.iter().map(|&v| f64::from(v)).collect();
         let labels: Vec<i32> = (0..n).map(|i| i as i32 % k - i32::from(i % 7 == 6)).collect();
-        let (found, mixture) = fit(&points, dimensions, &labels, 12);
+        let strips = Strips::new(points.chunks_exact(dimensions), dimensions);
+        let (found, mixture) = fit(&strips, &labels, 12);
         prop_assert_eq!(found.len(), n);
         prop_assert!(found.iter().all(|&label| (-1..mixture.n_clusters() as i32).contains(&label)));
         prop_assert!(mixture.log_likelihood.is_finite(), "{}", mixture.log_likelihood);
         let numbers = mixture.mean.iter().chain(&mixture.spread).chain(&mixture.weight).chain(&mixture.amplitude_variance);
         prop_assert!(numbers.into_iter().all(|v| v.is_finite()));
-        prop_assert!(mixture.nearest(&points).iter().all(|&label| (0..mixture.n_clusters() as i32).contains(&label)));
+        prop_assert!(mixture.nearest(&strips, n).iter().all(|&label| (0..mixture.n_clusters() as i32).contains(&label)));
     }
 
     #[test]
